@@ -1,0 +1,434 @@
+/* catena.h: the C interface of Catena for programs and language bindings.
+ *
+ * Errors.    Functions return a ctn_status; CTN_OK is 0. After a failure ctn_error_message() gives
+ *            the text for the calling thread. A failed call changes nothing and writes no output.
+ * Ownership. "new" pointers are released by the caller, "borrowed" ones are valid for the call (or as
+ *            long as said), "taken" ones belong to the callee. Every handle may be NULL in _release.
+ * Threads.   A function may be called from any thread. Distinct handles may be used at the same time;
+ *            one handle may be read by many threads, but changed by only one with no reader. Reference
+ *            counts are atomic.
+ * Contexts.  Arrays, variables, links and optimizers belong to the context they were made in; mixing
+ *            contexts is CTN_EINVAL. Ops, backends and plugins are registered once per process.
+ * Silence.   The library prints nothing, never exits and never aborts; see ctn_context_options.log. */
+#ifndef CATENA_CATENA_H
+#define CATENA_CATENA_H
+
+#include <catena/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(CTN_BUILD)
+#define CTN_API CTN_EXPORT
+#else
+#define CTN_API
+#endif
+
+/* ==== library ==================================================================================== */
+
+/* Version of the running library: major << 16 | minor << 8 | patch. */
+CTN_API uint32_t CTN_CALL ctn_version(void);
+/* ABI version of the running library; compare majors with CTN_ABI_VERSION >> 16. */
+CTN_API uint32_t CTN_CALL ctn_abi_version(void);
+/* Text of this thread's last failure, NUL-terminated, borrowed until this thread's next call. */
+CTN_API const char* CTN_CALL ctn_error_message(void);
+/* Code of this thread's last failure (CTN_OK if none yet). */
+CTN_API ctn_status CTN_CALL ctn_error_code(void);
+/* Fixed English name of a code, e.g. "invalid argument". */
+CTN_API const char* CTN_CALL ctn_status_name(ctn_status status);
+
+/* ==== plugins and registry (per process) ========================================================= */
+
+/* Loads the plugin at an absolute path. Loading the same file again is a no-op. */
+CTN_API ctn_status CTN_CALL ctn_plugin_load(ctn_str path);
+/* Adds an absolute directory whose manifests (*.ctnplugin) are searched before the default ones. */
+CTN_API ctn_status CTN_CALL ctn_plugin_dir(ctn_str path);
+/* What was found, loaded and refused and why, one line each; borrowed until the next call of it on
+ * this thread. */
+CTN_API ctn_status CTN_CALL ctn_plugin_report(ctn_str* out);
+/* Ops are named by consecutive ids that stay valid for the life of the process. */
+CTN_API ctn_status CTN_CALL ctn_op_find(ctn_str name, int32_t* op);
+CTN_API int32_t CTN_CALL ctn_op_count(void);
+CTN_API ctn_status CTN_CALL ctn_op_name(int32_t op, ctn_str* out);
+/* Position of an attribute in the schema: the index of its value in ctn_call. */
+CTN_API ctn_status CTN_CALL ctn_op_attr(int32_t op, ctn_str name, int32_t* index);
+/* Inputs, and outputs the caller receives (-1: depends on the call), and attributes of an op. */
+CTN_API ctn_status CTN_CALL ctn_op_arity(int32_t op, int32_t* n_in, int32_t* n_out,
+                                         int32_t* n_attrs);
+/* The registry as JSON (schema version in member "format"): ops, links, optimizers, hooks,
+ * initializers, backends. Borrowed until the next call of it on this thread. */
+CTN_API ctn_status CTN_CALL ctn_schema_json(ctn_str* out);
+
+/* ==== context ==================================================================================== */
+
+enum {
+  CTN_CONTEXT_NO_ENV = 1u /* read no environment variable */
+};
+
+/* All members may be zero. */
+typedef struct ctn_context_options {
+  uint32_t size;
+  uint32_t flags;
+  ctn_str device;         /* "cpu", "intel64", "cuda:0", "auto"; empty: "cpu". Named means required */
+  int32_t threads;        /* 0: CATENA_NUM_THREADS, else the CPUs this process may use */
+  uint32_t reserved;
+  uint64_t memory_limit;  /* bytes the context may hold, all devices and caches; 0: none */
+  uint64_t seed;          /* of the default random numbers */
+  ctn_allocator allocator; /* size 0: the system's */
+  ctn_io io;               /* size 0: POSIX files */
+  ctn_executor executor;   /* size 0: own thread pool */
+  ctn_random random;       /* size 0: Philox 4x32-10 */
+  ctn_log_fn log;          /* NULL: silent */
+  void* log_user;
+  int32_t log_level;       /* 0: CTN_LOG_WARN */
+  int32_t reserved2;
+} ctn_context_options;
+
+/* options may be NULL. *out: new. */
+CTN_API ctn_status CTN_CALL ctn_context_create(const ctn_context_options* options,
+                                               ctn_context* out);
+CTN_API void CTN_CALL ctn_context_retain(ctn_context ctx);
+/* The context's memory goes when the last handle of any kind made in it is released. */
+CTN_API void CTN_CALL ctn_context_release(ctn_context ctx);
+/* Device new arrays are made on, e.g. {CTN_DEV_CPU, 0}, and the name of its backend ("cpu"). */
+CTN_API ctn_status CTN_CALL ctn_context_device(ctn_context ctx, ctn_device* device,
+                                               ctn_str* backend);
+/* Device by name, loading its backend: "cuda:1". */
+CTN_API ctn_status CTN_CALL ctn_device_find(ctn_context ctx, ctn_str name, ctn_device* out);
+/* What the backend says of the context's device ("avx512", "NVIDIA H100"); lives with the process. */
+CTN_API ctn_status CTN_CALL ctn_device_name(ctn_context ctx, ctn_str* out);
+/* Waits for all work of the context and returns stored asynchronous errors. */
+CTN_API ctn_status CTN_CALL ctn_synchronize(ctn_context ctx);
+
+/* Configuration. Keys are Chainer's (train, enable_backprop, type_check, debug, lazy_grad_sum,
+ * keep_graph_on_report, cudnn_deterministic, use_cudnn, use_cudnn_tensor_core, use_ideep, autotune,
+ * warn_nondeterministic) and user_*. Values are CTN_BOOL, CTN_INT or CTN_STR. A thread's own value
+ * comes before the global one. */
+CTN_API ctn_status CTN_CALL ctn_config_set_global(ctn_context ctx, ctn_str key,
+                                                  const ctn_value* value);
+/* Sets the calling thread's value; value NULL or CTN_ABSENT removes it. */
+CTN_API ctn_status CTN_CALL ctn_config_set(ctn_context ctx, ctn_str key, const ctn_value* value);
+/* The value in force for the calling thread; strings are borrowed until the key is set again. */
+CTN_API ctn_status CTN_CALL ctn_config_get(ctn_context ctx, ctn_str key, ctn_value* out);
+
+typedef struct ctn_memory_stats {
+  uint32_t size;
+  uint32_t reserved;
+  uint64_t limit;     /* bytes, 0 none */
+  uint64_t held;      /* bytes taken from allocator and devices now: used + cached */
+  uint64_t used;      /* bytes in live objects */
+  uint64_t cached;    /* bytes kept for reuse */
+  uint64_t peak_held; /* highest `held` so far */
+  uint64_t peak_used;
+  uint64_t allocations; /* blocks handed out so far */
+  uint64_t raw_allocations; /* requests to allocator and devices so far */
+} ctn_memory_stats;
+/* out->size must be set. */
+CTN_API ctn_status CTN_CALL ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out);
+CTN_API ctn_status CTN_CALL ctn_memory_set_limit(ctn_context ctx, uint64_t bytes);
+/* Gives cached memory back. */
+CTN_API ctn_status CTN_CALL ctn_memory_trim(ctn_context ctx);
+
+/* Restarts the default random numbers. */
+CTN_API ctn_status CTN_CALL ctn_random_seed(ctn_context ctx, uint64_t seed);
+/* Random numbers into host memory; kind and dst as in ctn_random.draw. */
+CTN_API ctn_status CTN_CALL ctn_random_draw(ctn_context ctx, int32_t kind, void* dst, int64_t n);
+
+/* ==== arrays ===================================================================================== */
+
+/* C-order array on the context's device with undefined content. shape: [ndim], 0 allowed. */
+CTN_API ctn_status CTN_CALL ctn_array_new(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
+                                          const int64_t* shape, ctn_array* out);
+/* The same, every element `value` (CTN_BOOL, CTN_INT or CTN_FLOAT), cast to dtype. */
+CTN_API ctn_status CTN_CALL ctn_array_full(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
+                                           const int64_t* shape, const ctn_value* value,
+                                           ctn_array* out);
+/* The same, copied from C-order host memory. */
+CTN_API ctn_status CTN_CALL ctn_array_from_host(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
+                                                const int64_t* shape, const void* data,
+                                                ctn_array* out);
+/* Uses host memory without copying. `view` is copied, its memory is borrowed until `drop(user)`,
+ * called once when the last array over it is gone (at once on failure: never). drop may be NULL. */
+CTN_API ctn_status CTN_CALL ctn_array_wrap(ctn_context ctx, const ctn_dltensor* view,
+                                           void(CTN_CALL* drop)(void* user), void* user,
+                                           ctn_array* out);
+/* DLPack exchange without copying. Import takes `t` (on failure too: its deleter has run); read-only
+ * tensors are copied. Export: new, the consumer calls its deleter. */
+CTN_API ctn_status CTN_CALL ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out);
+CTN_API ctn_status CTN_CALL ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out);
+CTN_API void CTN_CALL ctn_array_retain(ctn_array a);
+CTN_API void CTN_CALL ctn_array_release(ctn_array a);
+/* Shape, strides, dtype, memory; borrowed as long as the array lives. Waits for pending writes. */
+CTN_API ctn_status CTN_CALL ctn_array_view(ctn_array a, ctn_dltensor* out);
+/* Copies all elements to (from) C-order host memory of exactly `bytes` bytes. */
+CTN_API ctn_status CTN_CALL ctn_array_to_host(ctn_array a, void* dst, uint64_t bytes);
+CTN_API ctn_status CTN_CALL ctn_array_set(ctn_array a, const void* src, uint64_t bytes);
+/* Fills with one value, cast to the dtype. */
+CTN_API ctn_status CTN_CALL ctn_array_fill(ctn_array a, const ctn_value* value);
+/* dst[...] = src, casting; shapes must be equal or src must broadcast to dst. */
+CTN_API ctn_status CTN_CALL ctn_array_assign(ctn_array dst, ctn_array src);
+/* C-order copy with another dtype (lanes 0: the same). *out: new. */
+CTN_API ctn_status CTN_CALL ctn_array_copy(ctn_array a, ctn_dtype dtype, ctn_array* out);
+/* View of the same memory; strides in elements, offset in elements from a's element 0; every element
+ * must lie inside a's storage. *out: new. */
+CTN_API ctn_status CTN_CALL ctn_array_strided(ctn_array a, int32_t ndim, const int64_t* shape,
+                                              const int64_t* strides, int64_t offset,
+                                              ctn_array* out);
+/* Same elements in C order under another shape (one entry may be -1); a view where possible. */
+CTN_API ctn_status CTN_CALL ctn_array_reshape(ctn_array a, int32_t ndim, const int64_t* shape,
+                                              ctn_array* out);
+/* Copy on another device of the context; the same array if it is there already. *out: new. */
+CTN_API ctn_status CTN_CALL ctn_array_to_device(ctn_array a, ctn_device device, ctn_array* out);
+/* The context it belongs to; borrowed. */
+CTN_API ctn_context CTN_CALL ctn_array_context(ctn_array a);
+
+/* ==== calling functions ========================================================================== */
+
+/* Calls op on in[n_in] (borrowed; NULL for an absent optional input). attrs[n_attrs] follow the
+ * schema's order and may be cut short; CTN_ABSENT takes the default. out[n_out]: new, n_out as the
+ * op gives (ctn_op_arity, or ctn_call_outputs when that is -1). */
+CTN_API ctn_status CTN_CALL ctn_call(ctn_context ctx, int32_t op, const ctn_variable* in,
+                                     int32_t n_in, const ctn_value* attrs, int32_t n_attrs,
+                                     ctn_variable* out, int32_t n_out);
+/* The same by name with named attributes in any order: for scripts and tests. */
+CTN_API ctn_status CTN_CALL ctn_call_named(ctn_context ctx, ctn_str op, const ctn_variable* in,
+                                           int32_t n_in, const ctn_attr* attrs, int32_t n_attrs,
+                                           ctn_variable* out, int32_t n_out);
+/* Outputs that such a call would give. */
+CTN_API ctn_status CTN_CALL ctn_call_outputs(ctn_context ctx, int32_t op, const ctn_variable* in,
+                                             int32_t n_in, const ctn_value* attrs, int32_t n_attrs,
+                                             int32_t* n_out);
+
+/* User kernels (docs/expressions.md). Parameter lists as in CuPy: "T x, raw T y". */
+typedef struct ctn_kernel_source {
+  uint32_t size;
+  uint32_t flags;
+  ctn_str name; /* for messages */
+  ctn_str in;
+  ctn_str out;
+  ctn_str map;      /* elementwise: the operation; reduction: the mapped expression */
+  ctn_str reduce;   /* empty: elementwise. "a + b" */
+  ctn_str post;     /* "y = a" */
+  ctn_str identity; /* "0" */
+  ctn_str grad;     /* stated gradient, or empty for the symbolic one */
+} ctn_kernel_source;
+CTN_API ctn_status CTN_CALL ctn_kernel_create(ctn_context ctx, const ctn_kernel_source* source,
+                                              ctn_kernel* out);
+CTN_API void CTN_CALL ctn_kernel_retain(ctn_kernel k);
+CTN_API void CTN_CALL ctn_kernel_release(ctn_kernel k);
+/* Elementwise: inputs broadcast against each other. Reduction: axes[n_axes] are reduced (NULL: all),
+ * kept with size 1 if keepdims. Differentiable where the expression is. out: new. */
+CTN_API ctn_status CTN_CALL ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in,
+                                            const int64_t* axes, int32_t n_axes, int32_t keepdims,
+                                            ctn_variable* out, int32_t n_out);
+
+/* ==== variables ================================================================================== */
+
+/* A leaf over `a` (borrowed, kept). requires_grad 0 for labels and constants. *out: new. */
+CTN_API ctn_status CTN_CALL ctn_variable_new(ctn_array a, int32_t requires_grad, ctn_variable* out);
+CTN_API void CTN_CALL ctn_variable_retain(ctn_variable v);
+CTN_API void CTN_CALL ctn_variable_release(ctn_variable v);
+/* The array, new; CTN_EINVAL for an uninitialised parameter. */
+CTN_API ctn_status CTN_CALL ctn_variable_array(ctn_variable v, ctn_array* out);
+/* Borrowed view of the array: cheaper than the above. Valid until v changes. */
+CTN_API ctn_status CTN_CALL ctn_variable_view(ctn_variable v, ctn_dltensor* out);
+/* Replaces the array (borrowed, kept). */
+CTN_API ctn_status CTN_CALL ctn_variable_set_array(ctn_variable v, ctn_array a);
+/* The gradient as a variable, new, or NULL where there is none. */
+CTN_API ctn_status CTN_CALL ctn_variable_grad(ctn_variable v, ctn_variable* out);
+/* Sets (borrowed, kept) or, with NULL, clears the gradient; shape and dtype must fit. */
+CTN_API ctn_status CTN_CALL ctn_variable_set_grad(ctn_variable v, ctn_variable g);
+CTN_API ctn_status CTN_CALL ctn_variable_clear_grad(ctn_variable v);
+/* grad += g, or grad = g where there is none. */
+CTN_API ctn_status CTN_CALL ctn_variable_add_grad(ctn_variable v, ctn_variable g);
+CTN_API int32_t CTN_CALL ctn_variable_requires_grad(ctn_variable v);
+/* Length of the longest path from a leaf. */
+CTN_API int32_t CTN_CALL ctn_variable_rank(ctn_variable v);
+/* Name for messages and graph dumps; copied. Borrowed until it is set again. */
+CTN_API ctn_status CTN_CALL ctn_variable_set_name(ctn_variable v, ctn_str name);
+CTN_API ctn_status CTN_CALL ctn_variable_name(ctn_variable v, ctn_str* out);
+/* Op that made it (-1 for a leaf) and its inputs: up to `room` new references, *n all of them. */
+CTN_API ctn_status CTN_CALL ctn_variable_creator(ctn_variable v, int32_t* op, ctn_variable* in,
+                                                 int32_t room, int32_t* n);
+CTN_API ctn_status CTN_CALL ctn_variable_unchain(ctn_variable v);
+CTN_API ctn_status CTN_CALL ctn_variable_unchain_backward(ctn_variable v);
+CTN_API ctn_context CTN_CALL ctn_variable_context(ctn_variable v);
+
+/* A slot for a binding's own object: `drop` runs when the variable goes or the slot is set again. */
+CTN_API ctn_status CTN_CALL ctn_variable_set_user(ctn_variable v, void* user,
+                                                  void(CTN_CALL* drop)(void* user));
+CTN_API void* CTN_CALL ctn_variable_user(ctn_variable v);
+
+typedef struct ctn_backward_options {
+  uint32_t size;
+  int32_t retain_grad;          /* keep gradients of intermediate variables */
+  int32_t enable_double_backprop; /* record the gradient computation */
+  uint32_t reserved;
+  double loss_scale;            /* 0: none; the starting gradient is multiplied by it */
+} ctn_backward_options;
+/* Back-propagates from v. A scalar without gradient starts from 1. Gradients of leaves accumulate.
+ * options may be NULL. Without history it does nothing. */
+CTN_API ctn_status CTN_CALL ctn_variable_backward(ctn_variable v,
+                                                  const ctn_backward_options* options);
+/* Gradients of outputs with respect to inputs, without touching any variable's gradient.
+ * grad_outputs, grad_inputs: NULL or arrays with NULL entries; grads[n_in]: new, NULL where an input
+ * does not matter. */
+typedef struct ctn_grad_options {
+  uint32_t size;
+  int32_t set_grad;
+  int32_t retain_grad;
+  int32_t enable_double_backprop;
+  double loss_scale;
+  const ctn_variable* grad_outputs; /* [n_out] */
+  const ctn_variable* grad_inputs;  /* [n_in] added to the results */
+} ctn_grad_options;
+CTN_API ctn_status CTN_CALL ctn_grad_of(const ctn_variable* outputs, int32_t n_out,
+                                        const ctn_variable* inputs, int32_t n_in,
+                                        const ctn_grad_options* options, ctn_variable* grads);
+
+/* Function hooks: called for every op of the calling thread, before and after forward and backward. */
+enum {
+  CTN_HOOK_FORWARD_PRE = 0,
+  CTN_HOOK_FORWARD_POST = 1,
+  CTN_HOOK_BACKWARD_PRE = 2,
+  CTN_HOOK_BACKWARD_POST = 3
+};
+typedef struct ctn_function_hook {
+  uint32_t size;
+  uint32_t reserved;
+  void* user;
+  /* values: inputs (forward) or gradients of outputs (backward); borrowed, entries may be NULL */
+  void(CTN_CALL* call)(void* user, int32_t when, int32_t op, const ctn_variable* values, int32_t n);
+} ctn_function_hook;
+CTN_API ctn_status CTN_CALL ctn_function_hook_add(ctn_context ctx, const ctn_function_hook* hook,
+                                                  uint64_t* id);
+CTN_API ctn_status CTN_CALL ctn_function_hook_remove(ctn_context ctx, uint64_t id);
+
+/* ==== parameters and links ======================================================================= */
+
+/* A named parameter made by initializer class `initializer` with its attributes. shape NULL (ndim
+ * ignored): uninitialised until ctn_parameter_initialize. *out: new variable, requires gradient. */
+CTN_API ctn_status CTN_CALL ctn_parameter_new(ctn_context ctx, ctn_str initializer,
+                                              const ctn_value* attrs, int32_t n_attrs,
+                                              ctn_dtype dtype, int32_t ndim, const int64_t* shape,
+                                              ctn_variable* out);
+CTN_API ctn_status CTN_CALL ctn_parameter_initialize(ctn_variable p, int32_t ndim,
+                                                     const int64_t* shape);
+/* 1 if it has an array. */
+CTN_API int32_t CTN_CALL ctn_parameter_is_initialized(ctn_variable p);
+/* Fills an array by an initializer class: attrs in schema order. */
+CTN_API ctn_status CTN_CALL ctn_initialize(ctn_array a, ctn_str initializer, const ctn_value* attrs,
+                                           int32_t n_attrs);
+
+/* A link of a registered class; attrs are the constructor's arguments in schema order. */
+CTN_API ctn_status CTN_CALL ctn_link_create(ctn_context ctx, ctn_str name, const ctn_value* attrs,
+                                            int32_t n_attrs, ctn_link* out);
+CTN_API ctn_status CTN_CALL ctn_link_create_named(ctn_context ctx, ctn_str name,
+                                                  const ctn_attr* attrs, int32_t n_attrs,
+                                                  ctn_link* out);
+/* An empty link to which parameters and children are added: a chain. Its forward pass is the host
+ * program's own code, or `call` (copied; n_out outputs) where it shall be callable as a link. */
+CTN_API ctn_status CTN_CALL ctn_chain_create(ctn_context ctx, const ctn_callback* call,
+                                             int32_t n_out, ctn_link* out);
+CTN_API void CTN_CALL ctn_link_retain(ctn_link l);
+CTN_API void CTN_CALL ctn_link_release(ctn_link l);
+CTN_API ctn_status CTN_CALL ctn_link_call(ctn_link l, const ctn_variable* in, int32_t n_in,
+                                          ctn_variable* out, int32_t n_out);
+/* Class name ("Linear", "Chain"); borrowed. */
+CTN_API ctn_status CTN_CALL ctn_link_class(ctn_link l, ctn_str* out);
+CTN_API ctn_context CTN_CALL ctn_link_context(ctn_link l);
+/* Names are unique within a link and contain no '/'. The argument is kept by a new reference. */
+CTN_API ctn_status CTN_CALL ctn_link_add_param(ctn_link l, ctn_str name, ctn_variable p);
+CTN_API ctn_status CTN_CALL ctn_link_add_persistent(ctn_link l, ctn_str name, ctn_array a);
+CTN_API ctn_status CTN_CALL ctn_link_set_persistent(ctn_link l, ctn_str name, ctn_array a);
+CTN_API ctn_status CTN_CALL ctn_link_add_child(ctn_link l, ctn_str name, ctn_link child);
+/* By path relative to l ("l1/W"); new references. */
+CTN_API ctn_status CTN_CALL ctn_link_param(ctn_link l, ctn_str path, ctn_variable* out);
+CTN_API ctn_status CTN_CALL ctn_link_persistent(ctn_link l, ctn_str path, ctn_array* out);
+CTN_API ctn_status CTN_CALL ctn_link_child(ctn_link l, ctn_str path, ctn_link* out);
+/* Walks l and its descendants in order of addition. path "/l1/W" is borrowed for the callback, like
+ * the handles; exactly one of param, persistent, child is given. A status that is not CTN_OK stops
+ * the walk and is returned. */
+typedef ctn_status(CTN_CALL* ctn_link_visitor)(void* user, ctn_str path, ctn_variable param,
+                                               ctn_array persistent, ctn_link child);
+CTN_API ctn_status CTN_CALL ctn_link_visit(ctn_link l, ctn_link_visitor visitor, void* user);
+/* Constructor argument `index` of a registered class; borrowed from the link. */
+CTN_API ctn_status CTN_CALL ctn_link_attr(ctn_link l, int32_t index, ctn_value* out);
+/* A named state value of a link that is not saved (an RNN's h, a classifier's y): NULL clears. */
+CTN_API ctn_status CTN_CALL ctn_link_set_state(ctn_link l, ctn_str name, ctn_variable v);
+CTN_API ctn_status CTN_CALL ctn_link_state(ctn_link l, ctn_str name, ctn_variable* out);
+enum { CTN_COPY_SHARE = 0, CTN_COPY_COPY = 1, CTN_COPY_INIT = 2 };
+CTN_API ctn_status CTN_CALL ctn_link_copy(ctn_link l, int32_t mode, ctn_link* out);
+CTN_API ctn_status CTN_CALL ctn_link_clear_grads(ctn_link l);
+/* Copies parameters (and persistents) of `from` into l, matched by path. */
+CTN_API ctn_status CTN_CALL ctn_link_copy_params(ctn_link l, ctn_link from);
+/* Arrays of all parameters and persistents move to the device. */
+CTN_API ctn_status CTN_CALL ctn_link_to_device(ctn_link l, ctn_device device);
+/* Whether optimizers touch the parameters below l. */
+CTN_API ctn_status CTN_CALL ctn_link_enable_update(ctn_link l, int32_t enabled);
+
+/* ==== optimizers ================================================================================= */
+
+CTN_API ctn_status CTN_CALL ctn_optimizer_create(ctn_context ctx, ctn_str name,
+                                                 const ctn_value* hyper, int32_t n_hyper,
+                                                 ctn_optimizer* out);
+CTN_API ctn_status CTN_CALL ctn_optimizer_create_named(ctn_context ctx, ctn_str name,
+                                                       const ctn_attr* hyper, int32_t n_hyper,
+                                                       ctn_optimizer* out);
+CTN_API void CTN_CALL ctn_optimizer_retain(ctn_optimizer o);
+CTN_API void CTN_CALL ctn_optimizer_release(ctn_optimizer o);
+/* Binds to the parameters below `target` (kept). */
+CTN_API ctn_status CTN_CALL ctn_optimizer_setup(ctn_optimizer o, ctn_link target);
+/* Runs hooks, then updates every enabled parameter; parameters without gradient are treated as in
+ * Chainer (zero gradient; uninitialised ones are skipped). Nothing changes if it fails. */
+CTN_API ctn_status CTN_CALL ctn_optimizer_update(ctn_optimizer o);
+CTN_API ctn_status CTN_CALL ctn_optimizer_set_hyper(ctn_optimizer o, ctn_str name, double value);
+CTN_API ctn_status CTN_CALL ctn_optimizer_get_hyper(ctn_optimizer o, ctn_str name, double* out);
+/* One parameter's own hyperparameter (path as in ctn_link_param), before the optimizer's. */
+CTN_API ctn_status CTN_CALL ctn_optimizer_set_rule_hyper(ctn_optimizer o, ctn_str path, ctn_str name,
+                                                         double value);
+CTN_API ctn_status CTN_CALL ctn_optimizer_enable_rule(ctn_optimizer o, ctn_str path,
+                                                      int32_t enabled);
+/* Adds a hook of a registered class under `name` (empty: the class's name); path empty: to the
+ * optimizer, else to that parameter's rule. attrs in schema order. */
+CTN_API ctn_status CTN_CALL ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path, ctn_str hook,
+                                                   ctn_str name, const ctn_value* attrs,
+                                                   int32_t n_attrs);
+CTN_API ctn_status CTN_CALL ctn_optimizer_remove_hook(ctn_optimizer o, ctn_str path, ctn_str name);
+/* Gradients are divided by it before hooks and rule; see ctn_backward_options.loss_scale. */
+CTN_API ctn_status CTN_CALL ctn_optimizer_set_loss_scale(ctn_optimizer o, double scale);
+/* Float16 parameters are updated through float32 copies. */
+CTN_API ctn_status CTN_CALL ctn_optimizer_use_fp32_update(ctn_optimizer o, int32_t enabled);
+/* Updates done, and one parameter's own count and state array (new). */
+CTN_API ctn_status CTN_CALL ctn_optimizer_t(ctn_optimizer o, int64_t* t);
+CTN_API ctn_status CTN_CALL ctn_optimizer_new_epoch(ctn_optimizer o, int64_t* epoch);
+CTN_API ctn_status CTN_CALL ctn_optimizer_rule_t(ctn_optimizer o, ctn_str path, int64_t* t);
+CTN_API ctn_status CTN_CALL ctn_optimizer_state(ctn_optimizer o, ctn_str path, ctn_str name,
+                                                ctn_array* out);
+/* The target, new. */
+CTN_API ctn_status CTN_CALL ctn_optimizer_target(ctn_optimizer o, ctn_link* out);
+
+/* ==== files ====================================================================================== */
+
+/* NumPy .npz files as Chainer writes them; through the context's ctn_io. Saving is atomic. */
+CTN_API ctn_status CTN_CALL ctn_save_npz_link(ctn_link l, ctn_str path, int32_t compress);
+/* Parameters missing in the file are an error unless strict is 0; extra entries are ignored. Nothing
+ * changes if it fails. `prefix` is put in front of every path ("", "updater/model:main/"). */
+CTN_API ctn_status CTN_CALL ctn_load_npz_link(ctn_link l, ctn_str path, ctn_str prefix,
+                                              int32_t strict);
+CTN_API ctn_status CTN_CALL ctn_save_npz_optimizer(ctn_optimizer o, ctn_str path, int32_t compress);
+CTN_API ctn_status CTN_CALL ctn_load_npz_optimizer(ctn_optimizer o, ctn_str path, ctn_str prefix,
+                                                   int32_t strict);
+/* Any arrays by name. */
+CTN_API ctn_status CTN_CALL ctn_save_npz_arrays(ctn_context ctx, ctn_str path, const ctn_str* names,
+                                                const ctn_array* arrays, int32_t n,
+                                                int32_t compress);
+/* Calls visitor(user, name, NULL, array, NULL) for every member; array NULL for None. */
+CTN_API ctn_status CTN_CALL ctn_load_npz_arrays(ctn_context ctx, ctn_str path,
+                                                ctn_link_visitor visitor, void* user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
