@@ -1,0 +1,7 @@
+# ./run build: the optimised build.
+# shellcheck shell=bash
+run_build() {
+  need build
+  configure build
+  compile build
+}

@@ -1,0 +1,88 @@
+# What the commands share: messages, named steps, package set-up and the build.
+# shellcheck shell=bash
+
+declare -A packages=(
+  [build]='g++ meson ninja-build pkg-config python3 ccache zlib1g-dev libboost-dev
+    libboost-filesystem-dev libopenblas-serial-dev'
+  [demo]='libcairo2-dev dataset-fashion-mnist'
+  [format]='clang-format'
+  [test]='clang clang-format libclang-rt-14-dev llvm-14 doctest-dev nlohmann-json3-dev
+    abigail-tools python3-numpy'
+)
+logs=build-logs
+
+say() { printf '== %s\n' "$*"; }
+die() {
+  printf 'run: %s\n' "$*" >&2
+  exit 1
+}
+
+# step NAME COMMAND...: says what is done; a failure names the step.
+step() {
+  local name=$1
+  shift
+  say "$name"
+  "$@" || die "failed: $name"
+}
+
+# step_quiet NAME LOG COMMAND...: the same for chatty commands, whose output shows on failure only.
+step_quiet() {
+  local name=$1 log=$2
+  shift 2
+  say "$name"
+  mkdir -p "$(dirname "$log")"
+  "$@" >"$log" 2>&1 || {
+    tail -n 60 "$log" >&2
+    die "failed: $name (all of it in $log)"
+  }
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  elif command -v sudo >/dev/null; then
+    sudo env DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    die "installing packages needs root or sudo: $*"
+  fi
+}
+
+# The packages among the arguments that are not installed.
+missing_packages() {
+  comm -23 <(printf '%s\n' "$@" | sort -u) \
+    <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+      sed -n 's/^installed //p' | sort -u) | tr '\n' ' '
+}
+
+apt_install() {
+  local get=(as_root apt-get -y -q --no-install-recommends -o DPkg::Lock::Timeout=300)
+  # The package lists may be absent or old; they are fetched only when an install fails without.
+  "${get[@]}" install "$@" || { "${get[@]}" update && "${get[@]}" install "$@"; }
+}
+
+# need SET...: installs what is missing of the package sets named; touches no network otherwise.
+need() {
+  local set wanted='' missing
+  for set in "$@"; do wanted+=" ${packages[$set]}"; done
+  # shellcheck disable=SC2086  # a list of words
+  missing=$(missing_packages $wanted)
+  # shellcheck disable=SC2086
+  [ -z "$missing" ] || step_quiet "install $missing" "$logs/apt.log" apt_install $missing
+}
+
+# configure DIR [OPTION...]: meson, the first time or when options are given that differ from the
+# last time's. No options: what is there stays.
+configure() {
+  local dir=$1
+  shift
+  if [ ! -f "$dir/build.ninja" ]; then
+    step_quiet "configure $dir" "$logs/configure.log" meson setup "$dir" "$@"
+  elif [ $# -gt 0 ] && [ "$*" != "$(cat "$dir/.options" 2>/dev/null)" ]; then
+    step_quiet "configure $dir again" "$logs/configure.log" meson setup --reconfigure "$dir" "$@"
+  else
+    return 0
+  fi
+  printf '%s' "$*" >"$dir/.options"
+}
+
+compile() { step "compile $1" ninja -C "$1" --quiet; }

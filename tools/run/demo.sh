@@ -1,0 +1,9 @@
+# ./run demo: trains the convnet of examples/ on real images.
+# shellcheck shell=bash
+run_demo() {
+  need build demo
+  configure build
+  compile build
+  mkdir -p build/demo
+  step 'train on Fashion-MNIST' build/examples/fashion_mnist --out build/demo "$@"
+}
