@@ -5,6 +5,7 @@ declare -A packages=(
   [build]='g++ meson ninja-build pkg-config python3 ccache zlib1g-dev libboost-dev
     libboost-filesystem-dev libopenblas-serial-dev'
   [demo]='libcairo2-dev dataset-fashion-mnist'
+  [bare]='debootstrap'
   [format]='clang-format'
   [test]='clang clang-format libclang-rt-14-dev llvm-14 doctest-dev nlohmann-json3-dev
     abigail-tools python3-numpy'
