@@ -71,19 +71,22 @@ need() {
   [ -z "$missing" ] || step_quiet "install $missing" "$logs/apt.log" apt_install $missing
 }
 
-# configure DIR [OPTION...]: meson, the first time or when options are given that differ from the
-# last time's. No options: what is there stays.
+# configure DIR [OPTION...]: meson, the first time or when an option is asked for that was not before.
 configure() {
-  local dir=$1
+  local dir=$1 option new=() way=(--reconfigure)
   shift
-  if [ ! -f "$dir/build.ninja" ]; then
-    step_quiet "configure $dir" "$logs/configure.log" meson setup "$dir" "$@"
-  elif [ $# -gt 0 ] && [ "$*" != "$(cat "$dir/.options" 2>/dev/null)" ]; then
-    step_quiet "configure $dir again" "$logs/configure.log" meson setup --reconfigure "$dir" "$@"
+  if [ -f "$dir/build.ninja" ]; then
+    for option in "$@"; do
+      grep -qxFe "$option" "$dir/.options" 2>/dev/null || new+=("$option")
+    done
+    [ ${#new[@]} -gt 0 ] || return 0
   else
-    return 0
+    way=()
+    new=("$@")
+    rm -f "$dir/.options"
   fi
-  printf '%s' "$*" >"$dir/.options"
+  step_quiet "configure $dir" "$logs/configure.log" meson setup "${way[@]}" "$dir" "${new[@]}"
+  printf '%s\n' "${new[@]}" >>"$dir/.options"
 }
 
 compile() { step "compile $1" ninja -C "$1" --quiet; }

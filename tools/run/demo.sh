@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 run_demo() {
   need build demo
-  configure build
+  configure build -Ddemo=enabled
   compile build
   mkdir -p build/demo
   step 'train on Fashion-MNIST' build/examples/fashion_mnist --out build/demo "$@"

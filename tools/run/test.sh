@@ -37,7 +37,7 @@ run_test() {
   # A stage that fails is counted; the others still run.
   count 'package set-up' need build demo test || true
   count 'format' step 'check the format' run_format --check || true
-  if count 'build' build_for_test build -Dtests=enabled; then meson_test build; fi
+  if count 'build' build_for_test build -Dtests=enabled -Ddemo=enabled; then meson_test build; fi
   if count 'sanitizer build' sanitizer_build; then sanitizer_test; fi
   awk '{ p += $1; f += $3; s += $5 }
        END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }' "$totals"
