@@ -1,0 +1,58 @@
+// The core's one exception type, mapped one to one to a ctn_status at the C boundary, and the
+// per-thread text behind ctn_error_message. Knows no op, array or context.
+#pragma once
+#ifndef CATENA_CORE
+#error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
+#endif
+
+#include <catena/types.h>
+
+#include <exception>
+#include <string>
+#include <string_view>
+
+namespace catena {
+
+class Error : public std::exception {
+ public:
+  Error(ctn_status code, std::string text) : code_(code), text_(std::move(text)) {}
+  ctn_status code() const noexcept { return code_; }
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  ctn_status code_;
+  std::string text_;
+};
+
+[[noreturn]] void fail(ctn_status code, std::string text);
+
+// Throws what a callback left behind: its status with the text it stored through host->fail.
+[[noreturn]] void rethrow_status(ctn_status code, std::string_view where);
+inline void check_status(ctn_status code, std::string_view where) {
+  if (code != CTN_OK) [[unlikely]]
+    rethrow_status(code, where);
+}
+
+// This thread's last error. Stored in a fixed buffer: reporting a failure never allocates.
+ctn_status store_error(ctn_status code, std::string_view text) noexcept;
+// Stores the exception being handled; call inside a catch block only.
+ctn_status store_current_exception() noexcept;
+ctn_status last_error_code() noexcept;
+const char* last_error_text() noexcept;
+const char* status_name(ctn_status status) noexcept;
+
+// The firewall: runs body, turning every exception into a stored error.
+template <class Body>
+ctn_status guarded(Body&& body) noexcept {
+  try {
+    body();
+    return CTN_OK;
+  } catch (...) {
+    return store_current_exception();
+  }
+}
+
+inline std::string_view view(ctn_str s) { return s.p ? std::string_view(s.p, s.n) : std::string_view(); }
+inline ctn_str str(std::string_view s) { return {s.data(), s.size()}; }
+
+}  // namespace catena
