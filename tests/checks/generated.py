@@ -1,5 +1,5 @@
-"""Generated files that are kept in the tree equal what their generator makes today. Their first line
-says 'made by GENERATOR from SOURCE;', SOURCE being a file beside them.
+"""Generated files that are kept in the tree equal what their generator makes today. Their first
+line says 'made by GENERATOR from SOURCE;', SOURCE being a file beside them.
 """
 import pathlib
 import re

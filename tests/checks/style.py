@@ -22,7 +22,7 @@ MAY_INCLUDE = {
 OURS = ['catena', 'core', 'backends', 'cpu', 'ops', 'functions', 'links', 'optimizers', 'bindings',
         'tools', 'tests', 'bench', 'lib', 'capi']
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
-FOREIGN_WORDS = re.compile(r'/home/\w|/root/|/tmp/\w|/work/|\bTODO\b|\bFIXME\b|\bXXX\b')
+FOREIGN_WORDS = re.compile(r'(?<!\w)/(home/\w|root/|tmp/\w|work/)|\bTODO\b|\bFIXME\b|\bXXX\b')
 GUARD = '#ifndef CATENA_CORE\n#error'
 
 

@@ -71,7 +71,7 @@ need() {
   [ -z "$missing" ] || step_quiet "install $missing" "$logs/apt.log" apt_install $missing
 }
 
-# configure DIR [OPTION...]: meson, the first time or when an option is asked for that was not before.
+# configure DIR [OPTION...]: meson, the first time or when an option is new to this folder.
 configure() {
   local dir=$1 option new=() way=(--reconfigure)
   shift
