@@ -7,7 +7,7 @@ declare -A packages=(
   [demo]='libcairo2-dev dataset-fashion-mnist'
   [bare]='debootstrap'
   [format]='clang-format'
-  [test]='clang clang-format libclang-rt-14-dev llvm-14 doctest-dev nlohmann-json3-dev
+  [test]='clang clang-format clang-tidy libclang-rt-14-dev llvm-14 doctest-dev nlohmann-json3-dev
     abigail-tools python3-numpy'
 )
 logs=build-logs
