@@ -1,4 +1,5 @@
 """What the script checks share: counting named checks, and the closing line ./run test adds up."""
+import shutil
 import subprocess
 import sys
 
@@ -30,7 +31,9 @@ def output(*command, **options):
 
 
 def attempt(*command, **options):
-    """(exit status, both outputs) of a command that may fail."""
+    """(exit status, both outputs) of a command that may fail, or not be there at all."""
+    if not shutil.which(command[0]):
+        return 127, command[0] + ': not found'
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           **options)
     return done.returncode, done.stdout

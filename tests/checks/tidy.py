@@ -1,5 +1,5 @@
 """clang-tidy over every source file outside tests/, with the checks of .clang-tidy. A file is
-looked at again only when it, a header of ours that it includes, its flags or the checks have changed.
+looked at again only when it, a header of ours that it includes, its flags or the checks changed.
 
 usage: tidy.py BUILD_DIR
 """

@@ -1,0 +1,69 @@
+"""What a stranger gets: installs into an empty place, moves it, and there builds a plugin with plain
+cc and a program through pkg-config, as C11 and as C++17, and runs them.
+
+usage: installed.py BUILD_DIR
+"""
+import os
+import pathlib
+import sys
+import tempfile
+
+from check import Tally, attempt, output
+
+HERE = pathlib.Path(__file__).resolve().parents[1] / 'installed'
+STRICT = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
+
+
+def install(build, place):
+    """Installs and moves the prefix: nothing may remember where it was built for."""
+    staged = place / 'staged'
+    output('meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', str(staged))
+    found = list(staged.rglob('catena.pc'))
+    assert len(found) == 1, found
+    prefix = next(p.parent for p in found[0].parents if p.name.startswith('lib'))
+    moved = place / 'moved'
+    prefix.rename(moved)
+    return moved, moved / found[0].relative_to(prefix)
+
+
+def main():
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder)
+        prefix, pc = install(sys.argv[1], place)
+        env = dict(os.environ, PKG_CONFIG_PATH=str(pc.parent))
+
+        def pkg_config(*words):
+            return output('pkg-config', '--define-variable=prefix=%s' % prefix, *words, 'catena', env=env).split()
+
+        libdir = pathlib.Path(pkg_config('--variable=libdir')[0])
+        env['LD_LIBRARY_PATH'] = str(libdir)
+        cflags, libs = pkg_config('--cflags'), pkg_config('--libs')
+        plugins = pathlib.Path(pkg_config('--variable=plugindir')[0])
+        manifests = sorted(p.stem for p in plugins.glob('*.ctnplugin'))
+        tally.check('the cpu backend is installed with its manifest', 'cpu' in manifests, manifests)
+        for name in manifests:
+            tally.check('library of the manifest ' + name,
+                        (plugins / ('libcatena_%s.so' % name)).is_file())
+
+        plugin = place / 'libstranger.so'
+        status, out = attempt('cc', '-std=c11', *STRICT, *cflags, '-O2', '-shared', '-fPIC',
+                              str(HERE / 'plugin.c'), '-o', str(plugin))
+        tally.check("a stranger's plugin builds with plain cc", status == 0, out)
+
+        for compiler, language in ((['cc', '-std=c11'], 'c'), (['c++', '-std=c++17'], 'c++')):
+            program = place / ('host-' + language)
+            status, out = attempt(*compiler, *STRICT, *cflags, '-x', language,
+                                  str(HERE / 'host.c'), '-x', 'none', '-o', str(program), *libs)
+            if tally.check('a program builds as ' + compiler[1], status == 0, out):
+                status, out = attempt(str(program), str(plugin), env=env)
+                tally.check('it calls an op of the plugin, ' + compiler[1],
+                            status == 0 and not out, (status, out))
+        program = prefix / 'bin/catena'
+        status, out = attempt(str(program), 'plugins', env=env)
+        tally.check('the installed command finds the installed plugins',
+                    status == 0 and all(name in out for name in manifests), out)
+    tally.close()
+
+
+main()
