@@ -8,7 +8,7 @@ declare -A packages=(
   [bare]='debootstrap'
   [format]='clang-format'
   [test]='clang clang-format clang-tidy libclang-rt-14-dev llvm-14 doctest-dev nlohmann-json3-dev
-    abigail-tools python3-numpy'
+    python3-numpy'
 )
 logs=build-logs
 
