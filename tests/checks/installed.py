@@ -1,5 +1,5 @@
-"""What a stranger gets: installs into an empty place, moves it, and there builds a plugin with plain
-cc and a program through pkg-config, as C11 and as C++17, and runs them.
+"""What a stranger gets: installs into an empty place, moves it, builds a plugin there with plain cc
+and a program through pkg-config, as C11 and as C++17, and runs them.
 
 usage: installed.py BUILD_DIR
 """
@@ -34,7 +34,8 @@ def main():
         env = dict(os.environ, PKG_CONFIG_PATH=str(pc.parent))
 
         def pkg_config(*words):
-            return output('pkg-config', '--define-variable=prefix=%s' % prefix, *words, 'catena', env=env).split()
+            return output('pkg-config', '--define-variable=prefix=%s' % prefix, *words, 'catena',
+                          env=env).split()
 
         libdir = pathlib.Path(pkg_config('--variable=libdir')[0])
         env['LD_LIBRARY_PATH'] = str(libdir)

@@ -89,4 +89,4 @@ configure() {
   printf '%s\n' "${new[@]}" >>"$dir/.options"
 }
 
-compile() { step "compile $1" ninja -C "$1" --quiet; }
+compile() { step "compile $1" ninja -C "$1" --quiet -j "$(nproc)"; }

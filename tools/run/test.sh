@@ -21,11 +21,11 @@ build_for_test() {
   compile "$dir"
 }
 
-# meson_test DIR: runs the registered programs; tally.py adds up their closing lines.
+# meson_test DIR [OPTION...]: runs the registered programs; tally.py adds up their closing lines.
 meson_test() {
   say "test $1"
   rm -f "$1/meson-logs/testlog.json"
-  meson test -C "$1" --no-rebuild >"$logs/test.log" 2>&1 || true # tally.py reads the results
+  meson test -C "$1" --no-rebuild "${@:2}" >"$logs/test.log" 2>&1 || true # tally.py reads the results
   /usr/bin/python3 tools/run/tally.py "$1/meson-logs/testlog.json" >>"$totals"
 }
 
@@ -53,5 +53,5 @@ sanitizer_test() {
   ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
     ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-14 \
-    meson_test build-asan
+    meson_test build-asan --timeout-multiplier 4
 }
