@@ -1,0 +1,48 @@
+// The default random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers:
+// as easy as 1, 2, 3. SC 2011), a bijection of a counter under a key, so any device can draw the
+// same.
+#ifndef CATENA_CORE
+#error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
+#endif
+#pragma once
+
+#include <catena/types.h>
+
+#include <array>
+#include <cstdint>
+
+namespace catena {
+
+// The bare function: ten rounds over a 128-bit counter.
+std::array<uint32_t, 4> philox_4x32(std::array<uint32_t, 4> counter,
+                                    std::array<uint32_t, 2> key) noexcept;
+
+// A stream of 64-bit words. Block b is philox_4x32({b, b >> 32, 0, 0}, {seed, seed >> 32}); its
+// words are x1:x0 and x3:x2. Every number of every kind takes one word, so draws of one kind give
+// the same values however they are split into calls; the first draw of another kind starts at a new
+// block.
+//   BITS     the word w
+//   UNIFORM  (w >> 11) * 2^-53, in [0, 1)
+//   NORMAL   Box-Muller over the uniforms u, v of a block's two words:
+//            sqrt(-2 log(1 - u)) * cos(2 pi v) for the first, ... * sin(2 pi v) for the second
+//   GUMBEL   -log(-log(((w >> 12) + 0.5) * 2^-52))
+// log, sin and cos are our own, so the bits do not depend on the C library or the CPU.
+// Not thread-safe: the owner holds a lock.
+class Philox {
+ public:
+  explicit Philox(uint64_t seed) noexcept : seed_(seed) {}
+
+  // kind CTN_RANDOM_* (anything else is CTN_EINVAL); dst: double[n] or, for BITS, uint64_t[n].
+  void draw(int32_t kind, void* dst, int64_t n);
+  // Starts again at block 0.
+  void seed(uint64_t seed) noexcept;
+
+  uint64_t position() const noexcept { return position_; }  // words taken or passed over
+
+ private:
+  uint64_t seed_;
+  uint64_t position_ = 0;
+  int32_t kind_ = -1;
+};
+
+}  // namespace catena
