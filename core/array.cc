@@ -1,0 +1,316 @@
+// Array and Storage: see array.h. A fresh small array on host memory is one block: storage header,
+// array header, dims and data.
+#include "core/array.h"
+
+#include <cstring>
+#include <new>
+
+#include "core/intrinsic.h"
+
+namespace catena {
+namespace {
+
+constexpr uint64_t kInlineBytes = 1024;   // data up to here lives behind its header
+constexpr uint64_t kTrackBytes = 1 << 16;  // storages from here are named in out-of-memory errors
+
+uint64_t header_bytes(size_t ndim) {
+  return (sizeof(Storage) + sizeof(Array) + 2 * ndim * sizeof(int64_t) + 63) & ~uint64_t{63};
+}
+
+// Puts the array header and its dims behind `s` in the same block.
+Array* place_array(Storage* s, int dtype, std::span<const int64_t> shape, int64_t size) {
+  auto* a = new (reinterpret_cast<std::byte*>(s) + sizeof(Storage)) Array;
+  a->dims = reinterpret_cast<int64_t*>(reinterpret_cast<std::byte*>(a) + sizeof(Array));
+  a->inside_storage = true;
+  a->dtype = static_cast<uint8_t>(dtype);
+  a->ndim = static_cast<int32_t>(shape.size());
+  a->size = size;
+  a->storage = s;
+  std::memcpy(a->dims, shape.data(), shape.size_bytes());
+  c_strides(shape, a->dims + shape.size());
+  return a;
+}
+
+Storage* make_storage(Context& ctx, Device& device, uint64_t block) {
+  auto* s = new (ctx.alloc_object(block)) Storage;
+  s->ctx = &ctx;
+  s->device = &device;
+  s->block_bytes = block;
+  return s;
+}
+
+void check_ndim(size_t ndim) {
+  if (ndim > CTN_MAX_NDIM)
+    fail(CTN_EINVAL, "array has " + std::to_string(ndim) + " dimensions, the most is " +
+                         std::to_string(CTN_MAX_NDIM));
+}
+
+// Lowest and highest element offset that a view touches.
+void view_range(std::span<const int64_t> shape, std::span<const int64_t> strides, int64_t& low,
+                int64_t& high) {
+  low = high = 0;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const int64_t reach = checked_mul(shape[i] - 1, strides[i]);
+    (reach < 0 ? low : high) = checked_add(reach < 0 ? low : high, reach);
+  }
+}
+
+}  // namespace
+
+int64_t element_count(std::span<const int64_t> shape, int itemsize) {
+  int64_t n = 1, bytes = itemsize;
+  bool empty = false;
+  for (int64_t d : shape) {
+    if (d < 0) fail(CTN_EINVAL, "array shape " + shape_text(shape) + " has a negative size");
+    if (d == 0) {
+      empty = true;
+      continue;
+    }
+    if (__builtin_mul_overflow(n, d, &n) || __builtin_mul_overflow(bytes, d, &bytes))
+      fail(CTN_EINVAL, "array shape " + shape_text(shape) + " is too large");
+  }
+  return empty ? 0 : n;
+}
+
+void c_strides(std::span<const int64_t> shape, int64_t* out) {
+  int64_t step = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    out[i] = step;
+    step *= shape[i] > 0 ? shape[i] : 1;
+  }
+}
+
+bool is_c_order(std::span<const int64_t> shape, std::span<const int64_t> strides) {
+  int64_t step = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    if (shape[i] == 0) return true;
+    if (shape[i] != 1 && strides[i] != step) return false;
+    step *= shape[i];
+  }
+  return true;
+}
+
+bool broadcast_shapes(std::span<const int64_t> a, std::span<const int64_t> b,
+                      std::vector<int64_t>& out) {
+  const size_t n = std::max(a.size(), b.size());
+  out.assign(n, 1);
+  for (size_t i = 0; i < n; ++i) {
+    const int64_t x = i < a.size() ? a[a.size() - 1 - i] : 1;
+    const int64_t y = i < b.size() ? b[b.size() - 1 - i] : 1;
+    if (x != y && x != 1 && y != 1) return false;
+    out[n - 1 - i] = x == 1 ? y : x;
+  }
+  return true;
+}
+
+std::string shape_text(std::span<const int64_t> shape) {
+  std::string s = "(";
+  for (size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + std::to_string(shape[i]);
+  return s + (shape.size() == 1 ? ",)" : ")");
+}
+
+std::string array_text(const Array& a) {
+  std::string s(dtype_name(a.dtype));
+  s += '[';
+  for (int i = 0; i < a.ndim; ++i) s += (i ? "," : "") + std::to_string(a.dims[i]);
+  return s + ']';
+}
+
+Ref<Array> Array::make(Device& device, int dtype, std::span<const int64_t> shape,
+                       const char* owner) {
+  check_ndim(shape.size());
+  const int64_t size = element_count(shape, kDtypeBytes[dtype]);
+  const auto bytes = static_cast<uint64_t>(size) * kDtypeBytes[dtype];
+  Context& ctx = *device.ctx;
+  const bool small = device.host_memory && bytes <= kInlineBytes;
+  const uint64_t header = header_bytes(shape.size());
+  Storage* s = make_storage(ctx, device, header + (small ? bytes : 0));
+  s->bytes = bytes;
+  s->owner = owner;
+  Array* a = place_array(s, dtype, shape, size);
+  if (small) {
+    s->flags = kStorageInline;
+    s->data = reinterpret_cast<std::byte*>(s) + header;
+  } else if (bytes) {
+    try {
+      s->data = static_cast<std::byte*>(ctx.alloc_data(device, bytes));
+    } catch (...) {
+      ctx.free_object(s, s->block_bytes);
+      throw;
+    }
+    if (bytes >= kTrackBytes) ctx.track(*s);
+  }
+  a->data = s->data;
+  return Ref<Array>::take(a);
+}
+
+Ref<Array> Array::make_view(const Array& base, std::span<const int64_t> shape,
+                            std::span<const int64_t> strides, int64_t offset) {
+  check_ndim(shape.size());
+  const int64_t size = element_count(shape, kDtypeBytes[base.dtype]);
+  int64_t low = 0, high = 0;
+  if (size) {
+    view_range(shape, strides, low, high);
+    const int64_t start = (base.data - base.storage->data) / base.itemsize();
+    const int64_t room = static_cast<int64_t>(base.storage->bytes) / base.itemsize();
+    if (checked_add(checked_add(start, offset), low) < 0 ||
+        checked_add(checked_add(start, offset), high) >= room)
+      fail(CTN_EINVAL, "view " + shape_text(shape) + " with strides " + shape_text(strides) +
+                           " and offset " + std::to_string(offset) + " leaves the memory of " +
+                           array_text(base));
+  }
+  Context& ctx = base.ctx();
+  const uint64_t bytes = sizeof(Array) + 2 * shape.size() * sizeof(int64_t);
+  auto* a = new (ctx.alloc_object(bytes)) Array;
+  a->dims = reinterpret_cast<int64_t*>(reinterpret_cast<std::byte*>(a) + sizeof(Array));
+  a->dtype = base.dtype;
+  a->ndim = static_cast<int32_t>(shape.size());
+  a->size = size;
+  std::memcpy(a->dims, shape.data(), shape.size_bytes());
+  std::memcpy(a->dims + shape.size(), strides.data(), shape.size_bytes());
+  a->contiguous = is_c_order(shape, strides);
+  a->storage = base.storage;
+  a->storage->retain();
+  a->data = size ? base.data + offset * base.itemsize() : base.data;
+  return Ref<Array>::take(a);
+}
+
+Ref<Array> Array::wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*), void* user) {
+  const int dtype = dtype_index(t.dtype);
+  if (dtype < 0 || t.dtype.lanes != 1)
+    fail(CTN_EDTYPE, "wrap: dtype code " + std::to_string(t.dtype.code) + " with " +
+                         std::to_string(t.dtype.bits) + " bits is not supported");
+  if (t.ndim < 0 || (t.ndim > 0 && !t.shape)) fail(CTN_EINVAL, "wrap: bad number of dimensions");
+  check_ndim(static_cast<size_t>(t.ndim));
+  const std::span<const int64_t> shape(t.shape, static_cast<size_t>(t.ndim));
+  const int64_t size = element_count(shape, kDtypeBytes[dtype]);
+  if (size && !t.data) fail(CTN_EINVAL, "wrap: data is NULL");
+  int64_t strides[CTN_MAX_NDIM];
+  if (t.strides)
+    std::copy_n(t.strides, t.ndim, strides);
+  else
+    c_strides(shape, strides);
+  const std::span<const int64_t> given(strides, shape.size());
+  int64_t low = 0, high = -1;
+  if (size) view_range(shape, given, low, high);
+  Context& ctx = *device.ctx;
+  Storage* s = make_storage(ctx, device, header_bytes(shape.size()));
+  s->flags = kStorageBorrowed;
+  s->bytes = static_cast<uint64_t>(checked_mul(high - low + 1, int64_t{kDtypeBytes[dtype]}));
+  auto* first = static_cast<std::byte*>(t.data) + (size ? t.byte_offset : 0);
+  s->data = size ? first + low * kDtypeBytes[dtype] : first;
+  s->drop = drop;
+  s->drop_user = user;
+  Array* a = place_array(s, dtype, shape, size);
+  std::copy_n(strides, t.ndim, a->dims + t.ndim);
+  a->contiguous = is_c_order(shape, given);
+  a->data = first;
+  return Ref<Array>::take(a);
+}
+
+void Storage::release() noexcept {
+  if (refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (flags & kStorageTracked) ctx->untrack(*this);
+  if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->pool->put(data, bytes);
+  if (drop) drop(drop_user);
+  ctx->free_object(this, block_bytes);
+}
+
+void Array::release() noexcept {
+  if (refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  Storage* s = storage;
+  if (!inside_storage)
+    s->ctx->free_object(this,
+                        sizeof(Array) + 2 * static_cast<uint64_t>(ndim) * sizeof(int64_t));
+  s->release();
+}
+
+void Array::fill_tensor(ctn_dltensor& out) const {
+  out.data = data;
+  out.device = storage->device->dl;
+  out.ndim = ndim;
+  out.dtype = dtype_of(dtype);
+  out.shape = dims;
+  out.strides = dims + ndim;
+  out.byte_offset = 0;
+}
+
+Ref<Array> to_contiguous(Array& a) {
+  if (a.contiguous) return Ref<Array>::share(&a);
+  return copy_array(a, a.dtype);
+}
+
+Ref<Array> copy_array(Array& a, int dtype) {
+  Ref<Array> out = Array::make(a.device(), dtype, a.shape(), "copy");
+  copy_into(*out, a);
+  return out;
+}
+
+Ref<Array> reshape_array(Array& a, std::span<const int64_t> shape) {
+  int64_t full[CTN_MAX_NDIM];
+  check_ndim(shape.size());
+  int64_t known = 1;
+  int wild = -1;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    full[i] = shape[i];
+    if (shape[i] == -1 && wild < 0)
+      wild = static_cast<int>(i);
+    else
+      known = checked_mul(known, shape[i]);
+  }
+  if (wild >= 0) full[wild] = known > 0 ? a.size / known : 0;
+  const std::span<const int64_t> target(full, shape.size());
+  if (element_count(target) != a.size)
+    fail(CTN_ESHAPE, "cannot reshape " + array_text(a) + " to " + shape_text(shape));
+  Ref<Array> base = to_contiguous(a);
+  int64_t strides[CTN_MAX_NDIM];
+  c_strides(target, strides);
+  return Array::make_view(*base, target, {strides, shape.size()}, 0);
+}
+
+void copy_to_host(Array& a, void* dst) {
+  if (!a.size) return;
+  Ref<Array> c = to_contiguous(a);
+  const Device& d = c->device();
+  const Backend& b = *d.backend->memory_owner;
+  check_status(b.def.copy(b.def.self, -1, dst, d.dl.id, c->data, static_cast<uint64_t>(c->bytes())),
+               "copy to host");
+  d.ctx->synchronize();
+}
+
+void copy_from_host(Array& a, const void* src) {
+  if (!a.size) return;
+  const Device& d = a.device();
+  const Backend& b = *d.backend->memory_owner;
+  if (!a.contiguous) {
+    Ref<Array> staged = Array::make(a.device(), a.dtype, a.shape(), "copy");
+    copy_from_host(*staged, src);
+    copy_into(a, *staged);
+    return;
+  }
+  check_status(b.def.copy(b.def.self, d.dl.id, a.data, -1, src, static_cast<uint64_t>(a.bytes())),
+               "copy from host");
+  a.written();
+}
+
+Ref<Array> to_device(Array& a, Device& device) {
+  if (&a.device() == &device) return Ref<Array>::share(&a);
+  Ref<Array> from = to_contiguous(a);
+  Ref<Array> out = Array::make(device, a.dtype, a.shape(), "copy");
+  if (!a.size) return out;
+  // The device side's backend knows how to reach the host; two devices of one backend copy directly.
+  Device& source = from->device();
+  const bool same = source.backend->memory_owner == device.backend->memory_owner;
+  Device& worker = device.host_memory ? source : device;
+  const Backend& b = *worker.backend->memory_owner;
+  if (!same && !source.host_memory && !device.host_memory)
+    fail(CTN_EUNSUPPORTED, "cannot copy from " + source.name + " to " + device.name +
+                               ": copy to the CPU in between");
+  check_status(b.def.copy(b.def.self, same || !device.host_memory ? device.dl.id : -1, out->data,
+                          same || !source.host_memory ? source.dl.id : -1, from->data,
+                          static_cast<uint64_t>(a.bytes())),
+               "copy between devices");
+  return out;
+}
+
+}  // namespace catena

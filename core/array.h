@@ -1,0 +1,103 @@
+// Arrays: a counted storage and strided views of it. Knows no op; computing goes through launch.h.
+#pragma once
+#ifndef CATENA_CORE
+#error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
+#endif
+
+#include <catena/catena.h>
+
+#include <span>
+
+#include "core/checked.h"
+#include "core/context.h"
+#include "core/ref.h"
+
+struct ctn_array_s {};
+
+namespace catena {
+
+// Memory of one or more arrays on one device.
+struct Storage {
+  std::atomic<int32_t> refs{1};
+  uint32_t flags = 0;  // kStorage*
+  Context* ctx = nullptr;
+  Device* device = nullptr;
+  std::byte* data = nullptr;
+  uint64_t bytes = 0;
+  uint64_t block_bytes = 0;  // of the object block that holds this header
+  // moves on whenever the memory is written or an export ends: the key of packed copies
+  std::atomic<uint32_t> version{0};
+  std::atomic<int32_t> exports{0};  // live writable exports; with one no packed copy is kept
+  void (*drop)(void* user) = nullptr;
+  void* drop_user = nullptr;
+  Storage* prev = nullptr;  // list of large storages
+  Storage* next = nullptr;
+  const char* owner = nullptr;  // who asked for it (an op's name), for out-of-memory texts
+
+  void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept;
+};
+inline constexpr uint32_t kStorageBorrowed = 1;  // memory belongs to somebody else
+inline constexpr uint32_t kStorageInline = 2;    // data lies behind the header
+inline constexpr uint32_t kStorageTracked = 4;
+
+struct Array : ctn_array_s {
+  std::atomic<int32_t> refs{1};
+  uint8_t dtype = 0;
+  bool contiguous = true;      // C order
+  bool inside_storage = false; // header shares the storage's block
+  int8_t reserved = 0;
+  int32_t ndim = 0;
+  int64_t size = 0;    // elements
+  Storage* storage = nullptr;
+  std::byte* data = nullptr;  // element 0
+  int64_t* dims = nullptr;    // shape[ndim], then strides[ndim] in elements
+
+  // C order, undefined content. `owner` names who asks (static text).
+  static Ref<Array> make(Device& device, int dtype, std::span<const int64_t> shape,
+                         const char* owner = nullptr);
+  // View into a storage; offset in elements from `base`.
+  static Ref<Array> make_view(const Array& base, std::span<const int64_t> shape,
+                              std::span<const int64_t> strides, int64_t offset);
+  static Ref<Array> wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*), void* user);
+
+  void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept;
+
+  std::span<const int64_t> shape() const { return {dims, static_cast<size_t>(ndim)}; }
+  std::span<const int64_t> strides() const { return {dims + ndim, static_cast<size_t>(ndim)}; }
+  Context& ctx() const { return *storage->ctx; }
+  Device& device() const { return *storage->device; }
+  int64_t itemsize() const { return kDtypeBytes[dtype]; }
+  int64_t bytes() const { return size * itemsize(); }
+  bool is_contiguous() const { return contiguous; }
+  void fill_tensor(ctn_dltensor& out) const;
+  void written() { storage->version.fetch_add(1, std::memory_order_relaxed); }
+};
+
+inline Array* to_array(ctn_array a) {
+  if (!a) fail(CTN_EINVAL, "array is NULL");
+  return static_cast<Array*>(a);
+}
+
+// Product of a shape; throws CTN_EINVAL on negative sizes or overflow of element or byte count.
+int64_t element_count(std::span<const int64_t> shape, int itemsize = 1);
+// C-order strides in elements.
+void c_strides(std::span<const int64_t> shape, int64_t* out);
+bool is_c_order(std::span<const int64_t> shape, std::span<const int64_t> strides);
+// numpy broadcasting of two shapes into out; false if they do not fit.
+bool broadcast_shapes(std::span<const int64_t> a, std::span<const int64_t> b,
+                      std::vector<int64_t>& out);
+// "(2, 3)", "float32[2,3]".
+std::string shape_text(std::span<const int64_t> shape);
+std::string array_text(const Array& a);
+
+// Copies (contiguous or not) through the device's backend.
+Ref<Array> to_contiguous(Array& a);             // itself if it is C order
+Ref<Array> copy_array(Array& a, int dtype);     // always a new one
+Ref<Array> reshape_array(Array& a, std::span<const int64_t> shape);
+void copy_to_host(Array& a, void* dst);         // C order, a.bytes() bytes
+void copy_from_host(Array& a, const void* src);
+Ref<Array> to_device(Array& a, Device& device);
+
+}  // namespace catena

@@ -1,0 +1,223 @@
+// Config: see config.h. Each thread keeps a copy of its overrides for the context it used last, so
+// that reading flags costs two loads.
+#include "core/config.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace catena {
+namespace {
+
+struct FlagKey {
+  std::string_view name;
+  uint32_t bit;
+};
+constexpr FlagKey kFlagKeys[] = {
+    {"train", kTrain},
+    {"enable_backprop", kEnableBackprop},
+    {"type_check", kTypeCheck},
+    {"debug", kDebug},
+    {"lazy_grad_sum", kLazyGradSum},
+    {"keep_graph_on_report", kKeepGraphOnReport},
+    {"cudnn_deterministic", kCudnnDeterministic},
+    {"autotune", kAutotune},
+    {"warn_nondeterministic", kWarnNondeterministic},
+};
+constexpr std::string_view kTernaryKeys[] = {"use_cudnn", "use_cudnn_tensor_core", "use_ideep"};
+
+uint32_t flag_of(std::string_view key) {
+  for (const FlagKey& k : kFlagKeys)
+    if (k.name == key) return k.bit;
+  return 0;
+}
+
+bool is_ternary(std::string_view key) {
+  for (std::string_view k : kTernaryKeys)
+    if (k == key) return true;
+  return false;
+}
+
+void check_value(std::string_view key, const ctn_value& v) {
+  const std::string name(key);
+  if (flag_of(key) && v.kind != CTN_BOOL && v.kind != CTN_INT)
+    fail(CTN_EINVAL, "config '" + name + "' takes a bool");
+  if (is_ternary(key)) {
+    const std::string_view text = v.kind == CTN_STR ? std::string_view(v.u.s, v.n) : "";
+    if (text != "always" && text != "auto" && text != "never")
+      fail(CTN_EINVAL, "config '" + name + "' takes 'always', 'auto' or 'never'");
+  } else if (!flag_of(key) && key.substr(0, 5) != "user_") {
+    fail(CTN_EINVAL, "config has no key '" + name + "' (own keys start with user_)");
+  } else if (v.kind != CTN_BOOL && v.kind != CTN_INT && v.kind != CTN_STR) {
+    fail(CTN_EINVAL, "config '" + name + "' takes a bool, an int or a string");
+  }
+}
+
+uint64_t next_number() {
+  static std::atomic<uint64_t> counter{0};
+  return counter.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+// The calling thread's number and its overrides for one Config.
+struct ThreadSlot {
+  uint64_t thread, config;
+  uint32_t mask, bits;
+};
+thread_local ThreadSlot t_slot{0, 0, 0, 0};
+
+uint64_t thread_number() {
+  if (!t_slot.thread) t_slot.thread = next_number();
+  return t_slot.thread;
+}
+
+bool env_true(const char* name) {
+  const char* v = secure_getenv(name);
+  return v && std::strcmp(v, "0") != 0 && *v;
+}
+
+}  // namespace
+
+Config::Config(bool use_env)
+    : global_(kTrain | kEnableBackprop | kTypeCheck), id_(next_number()) {
+  for (std::string_view key : {"use_cudnn", "use_cudnn_tensor_core"})
+    values_.emplace(key, std::string("auto"));
+  values_.emplace("use_ideep", std::string("never"));
+  if (!use_env) return;
+  uint32_t flags = global_.load();
+  if (env_true("CHAINER_DEBUG")) flags |= kDebug;
+  if (env_true("CHAINER_LAZY_GRAD_SUM")) flags |= kLazyGradSum;
+  if (env_true("CHAINER_KEEP_GRAPH_ON_REPORT")) flags |= kKeepGraphOnReport;
+  const char* check = secure_getenv("CHAINER_TYPE_CHECK");
+  if (check && std::strcmp(check, "0") == 0) flags &= ~kTypeCheck;
+  global_.store(flags);
+  const struct {
+    const char* env;
+    const char* key;
+  } texts[] = {{"CHAINER_USE_CUDNN", "use_cudnn"}, {"CHAINER_USE_IDEEP", "use_ideep"}};
+  for (const auto& t : texts) {
+    const char* v = secure_getenv(t.env);
+    if (!v) continue;
+    ctn_value value{};
+    value.kind = CTN_STR;
+    value.n = static_cast<uint32_t>(std::strlen(v));
+    value.u.s = v;
+    set_global(t.key, value);
+  }
+  const char* cudnn = secure_getenv("CHAINER_CUDNN");
+  if (cudnn && std::strcmp(cudnn, "0") == 0) values_["use_cudnn"] = std::string("never");
+}
+
+Config::~Config() = default;
+
+Config::Overlay& Config::overlay() const { return overlays_[thread_number()]; }
+
+uint32_t Config::flags() const {
+  if (t_slot.config != id_) {
+    std::lock_guard lock(mutex_);
+    const auto it = overlays_.find(thread_number());
+    t_slot.mask = it == overlays_.end() ? 0 : it->second.mask;
+    t_slot.bits = it == overlays_.end() ? 0 : it->second.bits;
+    t_slot.config = id_;
+  }
+  const uint32_t global = global_.load(std::memory_order_relaxed);
+  return (global & ~t_slot.mask) | (t_slot.bits & t_slot.mask);
+}
+
+void Config::set_global(std::string_view key, const ctn_value& value) {
+  check_value(key, value);
+  if (const uint32_t bit = flag_of(key)) {
+    if (value.u.i)
+      global_.fetch_or(bit);
+    else
+      global_.fetch_and(~bit);
+    return;
+  }
+  std::lock_guard lock(mutex_);
+  Value& slot = values_[std::string(key)];
+  if (value.kind == CTN_STR)
+    slot = std::string(value.u.s, value.n);
+  else if (value.kind == CTN_BOOL)
+    slot = value.u.i != 0;
+  else
+    slot = value.u.i;
+}
+
+void Config::set_local(std::string_view key, const ctn_value* value) {
+  const bool remove = !value || value->kind == CTN_ABSENT;
+  if (!remove) check_value(key, *value);
+  std::lock_guard lock(mutex_);
+  Overlay& o = overlay();
+  if (const uint32_t bit = flag_of(key)) {
+    o.mask = remove ? o.mask & ~bit : o.mask | bit;
+    o.bits = !remove && value->u.i ? o.bits | bit : o.bits & ~bit;
+    t_slot = {t_slot.thread, id_, o.mask, o.bits};
+    return;
+  }
+  if (remove) {
+    const auto it = o.values.find(key);
+    if (it != o.values.end()) o.values.erase(it);
+  } else if (value->kind == CTN_STR) {
+    o.values[std::string(key)] = std::string(value->u.s, value->n);
+  } else if (value->kind == CTN_BOOL) {
+    o.values[std::string(key)] = value->u.i != 0;
+  } else {
+    o.values[std::string(key)] = value->u.i;
+  }
+}
+
+void Config::get(std::string_view key, ctn_value* out) const {
+  *out = ctn_value{};
+  if (const uint32_t bit = flag_of(key)) {
+    out->kind = CTN_BOOL;
+    out->u.i = (flags() & bit) != 0;
+    return;
+  }
+  std::lock_guard lock(mutex_);
+  const Value* found = nullptr;
+  if (const auto o = overlays_.find(thread_number()); o != overlays_.end())
+    if (const auto it = o->second.values.find(key); it != o->second.values.end())
+      found = &it->second;
+  if (!found) {
+    const auto it = values_.find(key);
+    if (it == values_.end()) fail(CTN_ENOTFOUND, "config has no key '" + std::string(key) + "'");
+    found = &it->second;
+  }
+  if (const auto* b = std::get_if<bool>(found)) {
+    out->kind = CTN_BOOL;
+    out->u.i = *b;
+  } else if (const auto* i = std::get_if<int64_t>(found)) {
+    out->kind = CTN_INT;
+    out->u.i = *i;
+  } else {
+    const auto& s = std::get<std::string>(*found);
+    out->kind = CTN_STR;
+    out->n = static_cast<uint32_t>(s.size());
+    out->u.s = s.data();
+  }
+}
+
+Config::Saved Config::override_local(uint32_t mask, uint32_t bits) {
+  flags();  // makes this thread's slot ours
+  const Saved saved{t_slot.mask, t_slot.bits};
+  std::lock_guard lock(mutex_);
+  Overlay& o = overlay();
+  o.mask = t_slot.mask |= mask;
+  o.bits = t_slot.bits = (t_slot.bits & ~mask) | (bits & mask);
+  return saved;
+}
+
+void Config::restore_local(Saved saved) {
+  std::lock_guard lock(mutex_);
+  const auto it = overlays_.find(thread_number());
+  if (it != overlays_.end()) {
+    it->second.mask = saved.mask;
+    it->second.bits = saved.bits;
+  }
+  if (t_slot.config == id_) {
+    t_slot.mask = saved.mask;
+    t_slot.bits = saved.bits;
+  }
+}
+
+}  // namespace catena

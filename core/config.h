@@ -1,0 +1,81 @@
+// Chainer's configuration: global values of a context and overrides of one thread. Boolean keys are
+// bits so that the call path reads all of them at once. Source: Chainer 4.3.1, "Configuring Chainer".
+#pragma once
+#ifndef CATENA_CORE
+#error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
+#endif
+
+#include <catena/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace catena {
+
+enum ConfigFlag : uint32_t {
+  kTrain = 1u << 0,
+  kEnableBackprop = 1u << 1,
+  kTypeCheck = 1u << 2,
+  kDebug = 1u << 3,
+  kLazyGradSum = 1u << 4,
+  kKeepGraphOnReport = 1u << 5,
+  kCudnnDeterministic = 1u << 6,
+  kAutotune = 1u << 7,
+  kWarnNondeterministic = 1u << 8,
+};
+
+class Config {
+ public:
+  explicit Config(bool use_env);
+  ~Config();
+  Config(const Config&) = delete;
+  Config& operator=(const Config&) = delete;
+
+  // The calling thread's flags.
+  uint32_t flags() const;
+  void set_global(std::string_view key, const ctn_value& value);
+  void set_local(std::string_view key, const ctn_value* value);  // NULL or absent: remove
+  void get(std::string_view key, ctn_value* out) const;
+
+  // Sets or clears flags for the calling thread; returns what restore_local() needs.
+  struct Saved {
+    uint32_t mask, bits;
+  };
+  Saved override_local(uint32_t mask, uint32_t bits);
+  void restore_local(Saved saved);
+
+ private:
+  using Value = std::variant<bool, int64_t, std::string>;
+  struct Overlay {
+    uint32_t mask = 0, bits = 0;
+    std::map<std::string, Value, std::less<>> values;
+  };
+  Overlay& overlay() const;
+
+  std::atomic<uint32_t> global_;
+  const uint64_t id_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Value, std::less<>> values_;
+  mutable std::map<uint64_t, Overlay> overlays_;  // by thread number
+};
+
+// Overrides flags in a scope, as `with chainer.using_config` does.
+class ConfigScope {
+ public:
+  ConfigScope(Config& config, uint32_t mask, uint32_t bits)
+      : config_(config), saved_(config.override_local(mask, bits)) {}
+  ~ConfigScope() { config_.restore_local(saved_); }
+  ConfigScope(const ConfigScope&) = delete;
+  ConfigScope& operator=(const ConfigScope&) = delete;
+
+ private:
+  Config& config_;
+  Config::Saved saved_;
+};
+
+}  // namespace catena

@@ -1,0 +1,121 @@
+// One context: everything that is not per process. Owns memory, threads, random numbers,
+// configuration, files and the devices it uses. Knows no op.
+#pragma once
+#ifndef CATENA_CORE
+#error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
+#endif
+
+#include <catena/catena.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/memory.h"
+#include "core/pool.h"
+#include "core/random.h"
+#include "core/registry.h"
+
+struct ctn_context_s {};
+
+namespace catena {
+
+class Context;
+struct Storage;
+
+// One device of one backend, with the context's cache of its memory.
+struct Device {
+  Context* ctx = nullptr;
+  const Backend* backend = nullptr;
+  ctn_device dl{};
+  int32_t index = 0;  // in Context::devices_
+  std::string name;
+  bool host_memory = false;
+  std::unique_ptr<MemoryPool> pool;
+};
+
+inline constexpr int kMaxDevices = 64;
+
+class Context : public ctn_context_s {
+ public:
+  static Context* create(const ctn_context_options& options);
+  void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
+  void release();
+
+  // Small host objects: nodes, headers, small arrays. Throws CTN_ENOMEM. The context lives until the
+  // last of them is freed.
+  void* alloc_object(uint64_t bytes);
+  void free_object(void* p, uint64_t bytes) noexcept;
+  // Array memory of a device; the same.
+  void* alloc_data(Device& device, uint64_t bytes);
+
+  Device& default_device() { return *default_device_; }
+  // Loads the backend if needed; throws CTN_ENOTFOUND, CTN_EDEVICE.
+  Device& device(std::string_view name);
+  Device& device(ctn_device dl);
+
+  Config& config() { return config_; }
+  Executor& executor() { return executor_; }
+  Ledger& ledger() { return ledger_; }
+  const ctn_io& io() const { return io_; }
+  const ctn_allocator& host_allocator() const { return allocator_; }
+  void draw(int32_t kind, void* dst, int64_t n);
+  void seed(uint64_t seed);
+  void log(int32_t level, std::string_view topic, std::string_view text) const;
+  bool logs(int32_t level) const { return log_ && level <= log_level_; }
+  uint64_t trim();
+  void synchronize();
+  bool use_env() const { return use_env_; }
+
+  // Large live storages, for the text of an out-of-memory error.
+  void track(Storage& s);
+  void untrack(Storage& s) noexcept;
+
+  // Function hooks (function_hook.cc).
+  struct Hook {
+    uint64_t id, thread;
+    ctn_function_hook hook;
+  };
+  std::atomic<int32_t> hook_count{0};
+  std::mutex hook_mutex;
+  std::vector<Hook> hooks;
+
+ private:
+  explicit Context(const ctn_context_options& options);
+  ~Context();
+  void open_device(const ctn_context_options& options);
+  Device& add_device(const Backend& backend, int32_t id);
+  [[noreturn]] void out_of_memory(uint64_t bytes);
+
+  std::atomic<int64_t> handles_{1};
+  bool use_env_;
+  ctn_allocator allocator_;
+  ctn_io io_;
+  ctn_log_fn log_;
+  void* log_user_;
+  int32_t log_level_;
+  Ledger ledger_;
+  MemoryPool objects_;
+  Executor executor_;
+  Config config_;
+  std::mutex random_mutex_;
+  ctn_random random_;
+  Philox philox_;
+  std::mutex device_mutex_;
+  std::array<std::atomic<Device*>, kMaxDevices> devices_{};
+  std::atomic<int32_t> device_count_{0};
+  Device* default_device_ = nullptr;
+  std::mutex track_mutex_;
+  Storage* tracked_ = nullptr;
+};
+
+inline Context* to_context(ctn_context c) {
+  if (!c) fail(CTN_EINVAL, "context is NULL");
+  return static_cast<Context*>(c);
+}
+
+}  // namespace catena

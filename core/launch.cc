@@ -1,0 +1,298 @@
+// launch: see launch.h. Dimensions of size 1 are dropped and neighbours merged, so that a backend
+// mostly sees one dimension.
+#include "core/launch.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "core/expr/plain.h"
+
+namespace catena {
+namespace {
+
+// Marks a backend that declined a form; never dereferenced.
+char g_declined;
+void* const kDeclined = &g_declined;
+
+constexpr size_t kStackStrides = 256;
+
+// The iteration space with the byte strides of every argument, as a backend sees it.
+struct Walk {
+  int32_t ndim = 0;
+  int32_t n_reduced = 0;
+  int32_t n_args = 0;
+  int64_t shape[CTN_MAX_NDIM];
+  int64_t stack[kStackStrides];
+  std::vector<int64_t> heap;
+  int64_t* strides = stack;  // [n_args][capacity] until packed, then [n_args][ndim]
+  int32_t capacity = 0;
+
+  int64_t* row(int32_t arg) { return strides + static_cast<ptrdiff_t>(arg) * capacity; }
+};
+
+// Byte strides of one argument along the dimensions of the space.
+void arg_strides(const Array& a, Align align, const Space& space, int64_t* out) {
+  const int64_t item = a.itemsize();
+  if (align == Align::kFull) {
+    const int32_t skip = space.ndim - a.ndim;
+    for (int32_t d = 0; d < space.ndim; ++d) {
+      const int32_t k = d - skip;
+      out[d] = k < 0 || a.dims[k] == 1 ? 0 : a.dims[a.ndim + k] * item;
+    }
+    return;
+  }
+  int32_t k = 0;
+  for (int32_t d = 0; d < space.ndim; ++d) {
+    const bool gone = space.axes >> d & 1;
+    out[d] = gone || a.dims[k] == 1 ? 0 : a.dims[a.ndim + k] * item;
+    if (!gone || space.keepdims) ++k;
+  }
+}
+
+// Whether the whole call is one run over contiguous memory.
+bool is_flat(const Space& space, std::span<Array* const> args, std::span<const Align> align) {
+  for (size_t i = 0; i < args.size(); ++i) {
+    const Array* a = args[i];
+    if (align[i] != Align::kFull || !a->contiguous || a->ndim != space.ndim) return false;
+    for (int32_t d = 0; d < space.ndim; ++d)
+      if (a->dims[d] != space.shape[d]) return false;
+  }
+  return true;
+}
+
+void drop_and_merge(Walk& w, const int64_t* shape, const int32_t* order, int32_t from, int32_t n,
+                    const int64_t* full, int32_t full_ndim, int32_t first) {
+  // appends the dimensions order[from .. from+n) to w, merging where every argument allows it
+  for (int32_t k = from; k < from + n; ++k) {
+    const int32_t d = order[k];
+    if (shape[d] == 1) continue;
+    bool merge = w.ndim > first;
+    for (int32_t a = 0; merge && a < w.n_args; ++a)
+      merge = w.row(a)[w.ndim - 1] == full[a * full_ndim + d] * shape[d];
+    if (merge) {
+      w.shape[w.ndim - 1] *= shape[d];
+      for (int32_t a = 0; a < w.n_args; ++a) w.row(a)[w.ndim - 1] = full[a * full_ndim + d];
+    } else {
+      w.shape[w.ndim] = shape[d];
+      for (int32_t a = 0; a < w.n_args; ++a) w.row(a)[w.ndim] = full[a * full_ndim + d];
+      ++w.ndim;
+    }
+  }
+}
+
+void build_walk(Walk& w, bool reduction, const Space& space, std::span<Array* const> args,
+                std::span<const Align> align) {
+  w.n_args = static_cast<int32_t>(args.size());
+  w.capacity = space.ndim ? space.ndim : 1;
+  const size_t need = args.size() * static_cast<size_t>(w.capacity);
+  int64_t full_stack[kStackStrides];
+  std::vector<int64_t> full_heap;
+  int64_t* full = full_stack;
+  if (need > kStackStrides) {
+    full_heap.resize(need);
+    w.heap.resize(need);
+    full = full_heap.data();
+    w.strides = w.heap.data();
+  }
+  for (int32_t a = 0; a < w.n_args; ++a)
+    arg_strides(*args[static_cast<size_t>(a)], align[static_cast<size_t>(a)], space,
+                full + a * space.ndim);
+  int32_t order[CTN_MAX_NDIM], kept = 0, reduced = 0;
+  for (int32_t d = 0; d < space.ndim; ++d)
+    if (!reduction || !(space.axes >> d & 1)) order[kept++] = d;
+  for (int32_t d = 0; reduction && d < space.ndim; ++d)
+    if (space.axes >> d & 1) order[kept + reduced++] = d;
+  drop_and_merge(w, space.shape, order, 0, kept, full, space.ndim, 0);
+  const int32_t outer = w.ndim;
+  drop_and_merge(w, space.shape, order, kept, reduced, full, space.ndim, outer);
+  w.n_reduced = w.ndim - outer;
+  // rows become contiguous
+  for (int32_t a = 1; a < w.n_args; ++a)
+    std::memmove(w.strides + static_cast<ptrdiff_t>(a) * w.ndim, w.row(a),
+                 static_cast<size_t>(w.ndim) * sizeof(int64_t));
+}
+
+void* program_for(const Compiled& c, const Backend& backend) {
+  auto& slot = const_cast<Compiled&>(c).programs[static_cast<size_t>(backend.id)];
+  void* program = slot.load(std::memory_order_acquire);
+  if (program) return program;
+  const Backend* owner = backend.compile_owner;
+  void* made = kDeclined;
+  if (owner) {
+    const ctn_status s = owner->def.compile(owner->def.self, &c.c(), &made);
+    if (s == CTN_EUNSUPPORTED)
+      made = kDeclined;
+    else
+      check_status(s, "compile");
+  }
+  if (slot.compare_exchange_strong(program, made, std::memory_order_acq_rel)) return made;
+  if (made != kDeclined) owner->def.release(owner->def.self, made);
+  return program;
+}
+
+void run(const Compiled& c, Device& device, const ctn_launch* launches, int32_t n) {
+  void* program = program_for(c, *device.backend);
+  if (program != kDeclined) {
+    const Backend& owner = *device.backend->compile_owner;
+    check_status(owner.def.launch(owner.def.self, program, launches, n), "launch");
+    return;
+  }
+  if (!device.host_memory)
+    fail(CTN_EUNSUPPORTED, "backend '" + device.backend->name + "' cannot run this expression:\n" +
+                               expr::to_string(c.c()));
+  for (int32_t i = 0; i < n; ++i) expr::run_plain(c.c(), launches[i]);
+}
+
+void mark_written(const ctn_form& form, std::span<Array* const> args) {
+  for (size_t i = 0; i < args.size(); ++i)
+    if (form.args[i].role == CTN_ROLE_OUT || form.args[i].role == CTN_ROLE_INOUT)
+      args[i]->written();
+}
+
+}  // namespace
+
+Exec::~Exec() {
+  while (blocks_) {
+    Block* b = blocks_;
+    blocks_ = b->next;
+    device.pool->put(b->data, b->bytes);
+    ctx.free_object(b, sizeof(Block));
+  }
+}
+
+void* Exec::scratch(uint64_t bytes) {
+  auto* b = static_cast<Block*>(ctx.alloc_object(sizeof(Block)));
+  try {
+    b->data = ctx.alloc_data(device, bytes ? bytes : 1);
+  } catch (...) {
+    ctx.free_object(b, sizeof(Block));
+    throw;
+  }
+  b->bytes = bytes ? bytes : 1;
+  b->next = blocks_;
+  blocks_ = b;
+  return b->data;
+}
+
+int32_t Space::reduced_shape(int64_t* out) const {
+  int32_t n = 0;
+  for (int32_t d = 0; d < ndim; ++d) {
+    if (!(axes >> d & 1))
+      out[n++] = shape[d];
+    else if (keepdims)
+      out[n++] = 1;
+  }
+  return n;
+}
+
+const Compiled& FormCache::get(const expr::Row& row, std::span<const uint8_t> dtypes,
+                               std::span<const uint8_t> scalar_types) {
+  const auto find = [&]() -> Compiled* {
+    for (Compiled* c = head_.load(std::memory_order_acquire); c; c = c->next)
+      if (c->key.size() == dtypes.size() + scalar_types.size() &&
+          std::memcmp(c->key.data(), dtypes.data(), dtypes.size()) == 0 &&
+          std::equal(scalar_types.begin(), scalar_types.end(), c->key.begin() +
+                                                                   static_cast<ptrdiff_t>(dtypes.size())))
+        return c;
+    return nullptr;
+  };
+  if (Compiled* c = find()) return *c;
+  std::lock_guard lock(mutex_);
+  if (Compiled* c = find()) return *c;
+  auto made = std::make_unique<Compiled>();
+  made->key.assign(dtypes.begin(), dtypes.end());
+  made->key.insert(made->key.end(), scalar_types.begin(), scalar_types.end());
+  made->form = row.specialize(dtypes, scalar_types);
+  made->next = head_.load(std::memory_order_relaxed);
+  head_.store(made.get(), std::memory_order_release);
+  return *made.release();
+}
+
+void launch(const Compiled& c, Device& device, const Space& space, std::span<Array* const> args,
+            std::span<const Align> align, const uint64_t* scalars) {
+  const ctn_form& form = c.c();
+  const bool reduction = form.n_acc > 0;
+  int64_t kept = 1;
+  for (int32_t d = 0; d < space.ndim; ++d)
+    if (!reduction || !(space.axes >> d & 1)) kept *= space.shape[d];
+  if (kept == 0) return;
+  Walk w;
+  if (!reduction && is_flat(space, args, align)) {
+    w.ndim = kept == 1 ? 0 : 1;
+    w.n_args = static_cast<int32_t>(args.size());
+    w.shape[0] = kept;
+    for (size_t a = 0; a < args.size(); ++a) w.stack[a] = args[a]->itemsize();
+  } else {
+    build_walk(w, reduction, space, args, align);
+  }
+  void* data[CTN_FORM_MAX_ARGS];
+  int64_t counts[CTN_FORM_MAX_ARGS];
+  for (size_t a = 0; a < args.size(); ++a) {
+    data[a] = args[a]->data;
+    counts[a] = form.args[a].role == CTN_ROLE_RAW ? args[a]->size : 0;
+  }
+  Exec exec(*device.ctx, device);
+  ctn_launch l{};
+  l.size = sizeof l;
+  l.ndim = w.ndim;
+  l.n_reduced = w.n_reduced;
+  l.shape = w.shape;
+  l.data = data;
+  l.strides = w.strides;
+  l.counts = counts;
+  l.scalars = scalars;
+  l.exec = &exec;
+  run(c, device, &l, 1);
+  mark_written(form, args);
+}
+
+void launch_flat(const Compiled& c, Device& device, std::span<const FlatLaunch> launches) {
+  const ctn_form& form = c.c();
+  int64_t strides[CTN_FORM_MAX_ARGS], counts[CTN_FORM_MAX_ARGS] = {};
+  for (int32_t a = 0; a < form.n_args; ++a) strides[a] = kDtypeBytes[form.args[a].dtype];
+  Exec exec(*device.ctx, device);
+  std::vector<ctn_launch> all;
+  all.reserve(launches.size());
+  for (const FlatLaunch& f : launches) {
+    if (f.size == 0) continue;
+    ctn_launch l{};
+    l.size = sizeof l;
+    l.ndim = 1;
+    l.shape = &f.size;
+    l.data = f.data.data();
+    l.strides = strides;
+    l.counts = counts;
+    l.scalars = f.scalars.data();
+    l.exec = &exec;
+    all.push_back(l);
+  }
+  if (!all.empty()) run(c, device, all.data(), static_cast<int32_t>(all.size()));
+}
+
+uint64_t scalar_bits(uint8_t type, double value) {
+  uint64_t bits = 0;
+  const auto put = [&](auto v) { std::memcpy(&bits, &v, sizeof v); };
+  const bool negative = value < 0;
+  switch (type) {
+    case CTN_BOOL8: put(static_cast<uint8_t>(value != 0)); break;
+    case CTN_FLOAT32: put(static_cast<float>(value)); break;
+    case CTN_FLOAT64: put(value); break;
+    default: {  // integers wrap to the width
+      const uint64_t u = negative ? static_cast<uint64_t>(static_cast<int64_t>(value))
+                                  : static_cast<uint64_t>(value);
+      std::memcpy(&bits, &u, kDtypeBytes[type]);
+    }
+  }
+  return bits;
+}
+
+uint64_t scalar_bits(uint8_t type, const ctn_value& value) {
+  if (value.kind == CTN_FLOAT) return scalar_bits(type, value.u.f);
+  if (type == CTN_FLOAT32 || type == CTN_FLOAT64 || type == CTN_BOOL8)
+    return scalar_bits(type, static_cast<double>(value.u.i));
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value.u.i, kDtypeBytes[type]);
+  return bits;
+}
+
+}  // namespace catena

@@ -1,0 +1,101 @@
+// Running an expression over arrays: from operands and an iteration space to one ctn_launch on the
+// device's backend. Also the execution handle that kernels get. Knows no op and no graph.
+#pragma once
+#ifndef CATENA_CORE
+#error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
+#endif
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "core/array.h"
+#include "core/expr/expr.h"
+
+struct ctn_exec_s {};
+
+namespace catena {
+
+// What a running kernel may ask for; its scratch memory goes with it.
+class Exec : public ctn_exec_s {
+ public:
+  Exec(Context& ctx, Device& device) : ctx(ctx), device(device) {}
+  ~Exec();
+  Exec(const Exec&) = delete;
+  Exec& operator=(const Exec&) = delete;
+  void* scratch(uint64_t bytes);
+
+  Context& ctx;
+  Device& device;
+
+ private:
+  struct Block {
+    Block* next;
+    void* data;
+    uint64_t bytes;
+  };
+  Block* blocks_ = nullptr;
+};
+
+// Iteration space of one call. `axes` are the dimensions a reduction removes (or, in the gradient of
+// one, those along which its outputs are repeated).
+struct Space {
+  int32_t ndim = 0;
+  bool keepdims = false;
+  uint32_t axes = 0;
+  int64_t shape[CTN_MAX_NDIM];
+
+  std::span<const int64_t> dims() const { return {shape, static_cast<size_t>(ndim)}; }
+  void set(std::span<const int64_t> s) {
+    ndim = static_cast<int32_t>(s.size());
+    std::copy(s.begin(), s.end(), shape);
+  }
+  // Shape without (or, with keepdims, with 1 for) the reduced axes.
+  int32_t reduced_shape(int64_t* out) const;
+};
+
+// How an argument lies in the space: broadcast against it from the right, or as a reduction's output.
+enum class Align : uint8_t { kFull, kReduced };
+
+// A form with what each backend made of it. Never freed: bounded by the rows and dtypes in use.
+struct Compiled {
+  std::shared_ptr<const expr::Form> form;
+  std::vector<uint8_t> key;  // dtypes of all arguments as asked for
+  Compiled* next = nullptr;
+  // per backend: NULL not tried yet, kDeclined, or its program
+  std::array<std::atomic<void*>, kMaxBackends> programs{};
+
+  const ctn_form& c() const { return form->c(); }
+};
+
+// Forms of one row by dtypes; reading takes no lock.
+class FormCache {
+ public:
+  const Compiled& get(const expr::Row& row, std::span<const uint8_t> dtypes,
+                      std::span<const uint8_t> scalar_types = {});
+
+ private:
+  std::atomic<Compiled*> head_{nullptr};
+  std::mutex mutex_;
+};
+
+// Runs `c` over args (inputs, then outputs; all on `device`). scalars: bits of each parameter's type.
+void launch(const Compiled& c, Device& device, const Space& space, std::span<Array* const> args,
+            std::span<const Align> align, const uint64_t* scalars);
+
+// One of many launches of the same form over contiguous arrays of equal size: optimizer updates.
+struct FlatLaunch {
+  int64_t size;
+  std::vector<void*> data;  // per argument
+  std::vector<uint64_t> scalars;
+};
+void launch_flat(const Compiled& c, Device& device, std::span<const FlatLaunch> launches);
+
+// Bits of a number as a parameter of type CTN_BOOL8 ... CTN_FLOAT64.
+uint64_t scalar_bits(uint8_t type, double value);
+uint64_t scalar_bits(uint8_t type, const ctn_value& value);
+
+}  // namespace catena

@@ -1,0 +1,130 @@
+// The graph: variables and the function nodes between them. A variable holds its creator, a node
+// holds its inputs, and outputs are held weakly, so there are no cycles; long chains are released
+// without recursion. Data that backward does not need is freed with the last handle. Knows no op.
+#pragma once
+#ifndef CATENA_CORE
+#error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
+#endif
+
+#include <memory>
+#include <string>
+
+#include "core/array.h"
+#include "core/launch.h"
+#include "core/value.h"
+
+struct ctn_variable_s {};
+struct ctn_grad_s {};
+
+namespace catena {
+
+struct Node;
+class ExprFn;
+struct ParameterInfo;
+
+// What few variables need.
+struct VariableExtra {
+  std::string name;
+  void* user = nullptr;
+  void (*drop_user)(void*) = nullptr;
+  std::unique_ptr<ParameterInfo> parameter;  // set for parameters
+  ~VariableExtra();
+};
+
+// How to make a parameter's array once its shape is known.
+struct ParameterInfo {
+  const InitializerEntry* initializer = nullptr;
+  Values attrs;
+  int32_t dtype = CTN_FLOAT32;
+  bool update_enabled = true;
+};
+
+inline constexpr int kInlineDims = 6;
+
+struct Variable : ctn_variable_s {
+  std::atomic<int32_t> refs{1};     // graph references, plus one while there are handles
+  std::atomic<int32_t> handles{1};  // references of users; at 0 data and gradient go
+  Context* ctx = nullptr;
+  Array* data = nullptr;       // NULL: uninitialised parameter, or no handle is left
+  Variable* grad = nullptr;    // a handle
+  Node* creator = nullptr;     // a reference
+  Variable* pending = nullptr;  // a handle: gradient being summed by a running backward
+  VariableExtra* extra = nullptr;
+  int32_t output = 0;  // which output of creator
+  int32_t rank = 0;
+  bool requires_grad = true;
+  uint8_t dtype = 0;
+  int8_t ndim = 0;  // shape kept after the data is gone
+  bool has_spec = false;
+  int64_t dims[kInlineDims];
+  int64_t* more_dims = nullptr;  // ndim > kInlineDims
+
+  // `a` may be NULL (uninitialised parameter).
+  static Ref<Variable> make(Context& ctx, Array* a, bool requires_grad);
+
+  // Handles, as users hold them. Ref<Variable> counts handles.
+  void retain() {
+    handles.fetch_add(1, std::memory_order_relaxed);
+  }
+  void release() noexcept;
+  // References of the graph.
+  void retain_node() { refs.fetch_add(1, std::memory_order_relaxed); }
+  void release_node() noexcept;
+  // A handle to a variable the graph holds; gives it data back if it has none.
+  Ref<Variable> revive(Array* kept);
+
+  Array& array() const;  // throws CTN_EINVAL if there is none
+  void set_array(Array& a);
+  std::span<const int64_t> shape() const {
+    return {more_dims ? more_dims : dims, static_cast<size_t>(ndim)};
+  }
+  VariableExtra& more();
+  void set_grad(Variable* g);  // shares g; NULL clears
+  void set_creator(Node* node, int32_t index);  // takes a reference to node
+  void unchain() noexcept;
+  bool is_parameter() const { return extra && extra->parameter; }
+
+ private:
+  void keep_spec(const Array& a);
+};
+
+inline Variable* to_variable(ctn_variable v) {
+  if (!v) fail(CTN_EINVAL, "variable is NULL");
+  return static_cast<Variable*>(v);
+}
+
+// One application of a function. Arrays behind `in`, `kept`, ... lie in the node's own block.
+struct Node {
+  std::atomic<int32_t> refs{1};
+  Context* ctx = nullptr;
+  const Op* op = nullptr;      // what was called; NULL for a user's kernel
+  const ExprFn* fn = nullptr;  // set for expressions
+  int32_t rank = 0;
+  int32_t n_in = 0, n_out = 0;  // hidden outputs included
+  int32_t n_attrs = 0;
+  uint64_t mark = 0;  // the backward pass that has seen it
+  Variable** in = nullptr;   // [n_in] graph references, NULL where absent
+  Variable** out = nullptr;  // [n_out] weak
+  Array** kept_in = nullptr;   // [n_in] references, NULL where not retained
+  Array** kept_out = nullptr;  // [n_out]
+  ctn_value* attrs = nullptr;  // [n_attrs]
+  Space* space = nullptr;      // expressions
+  uint64_t block_bytes = 0;
+
+  static Node* make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_value> attrs,
+                    const Space* space);
+  void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept;
+  std::string_view label() const;
+  // Input i as a variable with data (if kept); output i, made anew if it is gone.
+  Ref<Variable> input(int32_t i) { return in[i] ? in[i]->revive(kept_in[i]) : nullptr; }
+  Ref<Variable> output(int32_t i);
+};
+
+// Initialises a lazy parameter (parameter.cc). Throws CTN_EINVAL if it has an array already.
+Ref<Variable> make_parameter(Context& ctx, std::string_view initializer,
+                             std::span<const ctn_value> attrs, int dtype, const int64_t* shape,
+                             int32_t ndim);
+void initialize_parameter(Variable& p, std::span<const int64_t> shape);
+
+}  // namespace catena
