@@ -47,8 +47,9 @@ class Ledger {
   friend class MemoryPool;
 
   bool faulty() noexcept;
-  bool charge(uint64_t bytes) noexcept;  // take() without the hook
-  void out(uint64_t bytes) noexcept;     // with lock_ held: a block goes out or comes back
+  bool charge(uint64_t bytes) noexcept;  // a pool's raw request
+  void uncharge(uint64_t bytes) noexcept;
+  void out(uint64_t bytes) noexcept;  // with lock_ held: a block goes out or comes back
   void in(uint64_t bytes) noexcept { used_ -= bytes; }
 
   mutable SpinLock lock_;  // also guards the pools over this ledger
@@ -79,11 +80,13 @@ struct RawSource {
 // Thread-safe, also around fork.
 class MemoryPool {
  public:
-  // align: a power of two >= 64, which every block then has. The ledger outlives the pool.
+  // align: a power of two from 64 to 4096, which every block then has (anything else is
+  // CTN_EINVAL). The ledger outlives the pool.
   MemoryPool(Ledger& ledger, RawSource source, uint64_t align = 64);
   MemoryPool(const MemoryPool&) = delete;
   MemoryPool& operator=(const MemoryPool&) = delete;
-  // Gives everything back, also what is still out: outstanding() tells beforehand.
+  // Gives back all but the blocks still out, their slabs and their bytes in the ledger, which are
+  // forgotten: outstanding() tells beforehand.
   ~MemoryPool();
 
   // Uninitialised; 0 bytes give a block too. NULL when limit or source is exhausted even after this
@@ -100,6 +103,14 @@ class MemoryPool {
 
  private:
   struct State;
+
+  void* get_classed(uint32_t c) noexcept;
+  void* get_large(uint64_t bytes) noexcept;
+  void put_large(void* p) noexcept;
+  void* fresh_small(uint32_t c) noexcept;
+  void* fresh_medium(uint32_t c) noexcept;
+  void* fetch(uint64_t bytes) noexcept;
+  void note_fetched(uint64_t bytes) noexcept;
 
   Ledger& ledger_;
   std::unique_ptr<State> state_;

@@ -17,6 +17,13 @@ namespace catena {
 std::array<uint32_t, 4> philox_4x32(std::array<uint32_t, 4> counter,
                                     std::array<uint32_t, 2> key) noexcept;
 
+// All there is to know of a stream, to save it and to go on exactly there.
+struct PhiloxState {
+  uint64_t seed;
+  uint64_t position;  // words taken or passed over
+  int32_t kind;       // of the last draw, -1: none yet
+};
+
 // A stream of 64-bit words. Block b is philox_4x32({b, b >> 32, 0, 0}, {seed, seed >> 32}); its
 // words are x1:x0 and x3:x2. Every number of every kind takes one word, so draws of one kind give
 // the same values however they are split into calls; the first draw of another kind starts at a new
@@ -30,19 +37,18 @@ std::array<uint32_t, 4> philox_4x32(std::array<uint32_t, 4> counter,
 // Not thread-safe: the owner holds a lock.
 class Philox {
  public:
-  explicit Philox(uint64_t seed) noexcept : seed_(seed) {}
+  explicit Philox(uint64_t seed) noexcept : state_{seed, 0, -1} {}
+  explicit Philox(const PhiloxState& state) noexcept : state_(state) {}
 
   // kind CTN_RANDOM_* (anything else is CTN_EINVAL); dst: double[n] or, for BITS, uint64_t[n].
   void draw(int32_t kind, void* dst, int64_t n);
   // Starts again at block 0.
   void seed(uint64_t seed) noexcept;
 
-  uint64_t position() const noexcept { return position_; }  // words taken or passed over
+  const PhiloxState& state() const noexcept { return state_; }
 
  private:
-  uint64_t seed_;
-  uint64_t position_ = 0;
-  int32_t kind_ = -1;
+  PhiloxState state_;
 };
 
 }  // namespace catena

@@ -31,7 +31,7 @@ class SpinLock {
   void unlock() noexcept { held_.store(false, std::memory_order_release); }
 
  private:
-  void wait() noexcept;  // sys/fork.cc
+  void wait() noexcept;  // sys/wait.cc
 
   std::atomic<bool> held_{false};
 };

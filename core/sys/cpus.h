@@ -10,4 +10,8 @@ namespace catena {
 // up); at least 1.
 int allowed_cpus() noexcept;
 
+// The quota alone, 0: none. `membership` is a file as /proc/self/cgroup, `mount` where the control
+// groups' file systems are (/sys/fs/cgroup).
+int quota_cpus(const char* membership, const char* mount) noexcept;
+
 }  // namespace catena

@@ -1,0 +1,117 @@
+// Philox 4x32-10 and what is made of its words. Loops run over whole blocks, lane by lane, so that
+// the compiler vectorises them; there is no contraction, so every CPU gives the same bits.
+#include "core/random.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "core/error.h"
+#include "core/random_math.h"
+
+namespace catena {
+
+namespace {
+
+constexpr uint64_t kMultiply0 = 0xD2511F53;
+constexpr uint64_t kMultiply1 = 0xCD9E8D57;
+constexpr uint32_t kWeyl0 = 0x9E3779B9;  // golden ratio
+constexpr uint32_t kWeyl1 = 0xBB67AE85;  // sqrt(3) - 1
+constexpr int kRounds = 10;
+
+constexpr int kBlocks = 64;          // of one batch
+constexpr int kWords = 2 * kBlocks;  // each makes one number
+
+// Words of `n` blocks from `first` on.
+void fill_words(uint64_t first, int n, uint64_t seed, uint64_t* words) noexcept {
+  uint32_t x0[kBlocks];
+  uint32_t x1[kBlocks];
+  uint32_t x2[kBlocks];
+  uint32_t x3[kBlocks];
+  for (int i = 0; i < n; ++i) {
+    const uint64_t block = first + static_cast<uint64_t>(i);
+    x0[i] = static_cast<uint32_t>(block);
+    x1[i] = static_cast<uint32_t>(block >> 32);
+    x2[i] = 0;
+    x3[i] = 0;
+  }
+  auto key0 = static_cast<uint32_t>(seed);
+  auto key1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < kRounds; ++round) {
+    for (int i = 0; i < n; ++i) {
+      const uint64_t p0 = kMultiply0 * x0[i];
+      const uint64_t p1 = kMultiply1 * x2[i];
+      x0[i] = static_cast<uint32_t>(p1 >> 32) ^ x1[i] ^ key0;
+      x1[i] = static_cast<uint32_t>(p1);
+      x2[i] = static_cast<uint32_t>(p0 >> 32) ^ x3[i] ^ key1;
+      x3[i] = static_cast<uint32_t>(p0);
+    }
+    key0 += kWeyl0;
+    key1 += kWeyl1;
+  }
+  for (int i = 0; i < n; ++i) {
+    words[2 * i] = uint64_t{x1[i]} << 32 | x0[i];
+    words[2 * i + 1] = uint64_t{x3[i]} << 32 | x2[i];
+  }
+}
+
+void make_uniform(const uint64_t* words, int blocks, double* out) noexcept {
+  for (int i = 0; i < 2 * blocks; ++i) out[i] = uniform(words[i]);
+}
+
+void make_normal(const uint64_t* words, int blocks, double* out) noexcept {
+  for (int i = 0; i < blocks; ++i) normal_pair(words[2 * i], words[2 * i + 1], out + 2 * i);
+}
+
+void make_gumbel(const uint64_t* words, int blocks, double* out) noexcept {
+  for (int i = 0; i < 2 * blocks; ++i) out[i] = gumbel(words[i]);
+}
+
+}  // namespace
+
+std::array<uint32_t, 4> philox_4x32(std::array<uint32_t, 4> x,
+                                    std::array<uint32_t, 2> key) noexcept {
+  for (int round = 0; round < kRounds; ++round) {
+    const uint64_t p0 = kMultiply0 * x[0];
+    const uint64_t p1 = kMultiply1 * x[2];
+    x = {static_cast<uint32_t>(p1 >> 32) ^ x[1] ^ key[0], static_cast<uint32_t>(p1),
+         static_cast<uint32_t>(p0 >> 32) ^ x[3] ^ key[1], static_cast<uint32_t>(p0)};
+    key = {key[0] + kWeyl0, key[1] + kWeyl1};
+  }
+  return x;
+}
+
+void Philox::seed(uint64_t seed) noexcept { state_ = {seed, 0, -1}; }
+
+void Philox::draw(int32_t kind, void* dst, int64_t n) {
+  if (kind < CTN_RANDOM_UNIFORM || kind > CTN_RANDOM_GUMBEL)
+    fail(CTN_EINVAL, "there is no kind " + std::to_string(kind) + " of random numbers");
+  if (n < 0) fail(CTN_EINVAL, "cannot draw " + std::to_string(n) + " random numbers");
+  if (n == 0) return;
+  // A normal number depends on both words of its block: none of them may have been shown already.
+  if (kind != state_.kind) state_.position += state_.position & 1;
+  state_.kind = kind;
+  uint64_t words[kWords];
+  double numbers[kWords];
+  char* to = static_cast<char*>(dst);
+  auto rest = static_cast<uint64_t>(n);
+  while (rest > 0) {
+    const uint64_t skip = state_.position & 1;
+    const uint64_t take = std::min<uint64_t>(rest, kWords - skip);
+    const auto blocks = static_cast<int>((skip + take + 1) / 2);
+    fill_words(state_.position / 2, blocks, state_.seed, words);
+    const void* from = numbers;
+    switch (kind) {
+      case CTN_RANDOM_UNIFORM: make_uniform(words, blocks, numbers); break;
+      case CTN_RANDOM_NORMAL: make_normal(words, blocks, numbers); break;
+      case CTN_RANDOM_GUMBEL: make_gumbel(words, blocks, numbers); break;
+      default: from = words; break;
+    }
+    std::memcpy(to, static_cast<const char*>(from) + 8 * skip, 8 * take);
+    to += 8 * take;
+    state_.position += take;
+    rest -= take;
+  }
+}
+
+}  // namespace catena
