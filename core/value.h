@@ -7,8 +7,11 @@
 
 #include <catena/catena.h>
 
+#include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/registry.h"
@@ -17,7 +20,9 @@ namespace catena {
 
 // Bytes behind the pointers of a value, nested ones included.
 size_t extra_bytes(const ctn_value& v);
-// Copies v; what it points to goes to *cursor, which moves on. Arrays, variables, links are retained.
+// Copies v; what it points to goes to *cursor, which moves on and stays a multiple of 8. Arrays,
+// variables and links are retained. A callback is taken: its drop runs once, when the last copy
+// goes or if copying fails.
 ctn_value copy_value(const ctn_value& v, std::byte*& cursor);
 // Lets go of the handles in a copied value.
 void drop_value(const ctn_value& v) noexcept;
@@ -27,7 +32,8 @@ class Values {
  public:
   Values() = default;
   explicit Values(std::span<const ctn_value> values);
-  Values(Values&& o) noexcept : data_(std::exchange(o.data_, nullptr)), n_(std::exchange(o.n_, 0)) {}
+  Values(Values&& o) noexcept
+      : data_(std::exchange(o.data_, nullptr)), n_(std::exchange(o.n_, 0)) {}
   Values& operator=(Values&& o) noexcept {
     std::swap(data_, o.data_);
     std::swap(n_, o.n_);
@@ -37,14 +43,17 @@ class Values {
   std::span<const ctn_value> get() const { return {data_, n_}; }
   const ctn_value& operator[](size_t i) const { return data_[i]; }
   size_t size() const { return n_; }
+  // Puts link `to` where `from` is held, in nested lists too.
+  void replace_link(ctn_link from, ctn_link to) noexcept;
 
  private:
   ctn_value* data_ = nullptr;
   size_t n_ = 0;
 };
 
-// Fills out[defs.size()] from positional values: CTN_ABSENT and missing ones take the default. Throws
-// CTN_EINVAL naming `what`, the attribute and the value for a wrong kind or a missing required one.
+// Fills out[defs.size()] from positional values: CTN_ABSENT and missing ones take the default.
+// Throws CTN_EINVAL naming `what`, the attribute and the value for a wrong kind or a missing
+// required one.
 void bind_attrs(std::string_view what, std::span<const AttrDef> defs,
                 std::span<const ctn_value> given, ctn_value* out);
 // The same from named values in any order.
@@ -52,6 +61,5 @@ void bind_named(std::string_view what, std::span<const AttrDef> defs,
                 std::span<const ctn_attr> given, ctn_value* out);
 // "int", "(1, 2)", "'same'": for messages.
 std::string value_text(const ctn_value& v);
-std::string_view kind_name(int32_t kind);
 
 }  // namespace catena
