@@ -2,6 +2,7 @@
 // array header, dims and data.
 #include "core/array.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 

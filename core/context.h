@@ -62,7 +62,7 @@ class Context : public ctn_context_s {
   Executor& executor() { return executor_; }
   Ledger& ledger() { return ledger_; }
   const ctn_io& io() const { return io_; }
-  const ctn_allocator& host_allocator() const { return allocator_; }
+  const RawSource& host_source() const { return host_; }
   void draw(int32_t kind, void* dst, int64_t n);
   void seed(uint64_t seed);
   void log(int32_t level, std::string_view topic, std::string_view text) const;
@@ -94,6 +94,7 @@ class Context : public ctn_context_s {
   std::atomic<int64_t> handles_{1};
   bool use_env_;
   ctn_allocator allocator_;
+  RawSource host_;
   ctn_io io_;
   ctn_log_fn log_;
   void* log_user_;

@@ -45,7 +45,7 @@ void arg_strides(const Array& a, Align align, const Space& space, int64_t* out) 
   for (int32_t d = 0; d < space.ndim; ++d) {
     const bool gone = space.axes >> d & 1;
     out[d] = gone || a.dims[k] == 1 ? 0 : a.dims[a.ndim + k] * item;
-    if (!gone || space.keepdims) ++k;
+    if (!gone || space.ones >> d & 1) ++k;
   }
 }
 
@@ -179,7 +179,7 @@ int32_t Space::reduced_shape(int64_t* out) const {
   for (int32_t d = 0; d < ndim; ++d) {
     if (!(axes >> d & 1))
       out[n++] = shape[d];
-    else if (keepdims)
+    else if (ones >> d & 1)
       out[n++] = 1;
   }
   return n;

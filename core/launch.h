@@ -22,7 +22,7 @@ namespace catena {
 // What a running kernel may ask for; its scratch memory goes with it.
 class Exec : public ctn_exec_s {
  public:
-  Exec(Context& ctx, Device& device) : ctx(ctx), device(device) {}
+  Exec(Context& c, Device& d) : ctx(c), device(d) {}
   ~Exec();
   Exec(const Exec&) = delete;
   Exec& operator=(const Exec&) = delete;
@@ -41,11 +41,11 @@ class Exec : public ctn_exec_s {
 };
 
 // Iteration space of one call. `axes` are the dimensions a reduction removes (or, in the gradient of
-// one, those along which its outputs are repeated).
+// one, those along which its outputs are repeated); those also in `ones` stay with size 1.
 struct Space {
   int32_t ndim = 0;
-  bool keepdims = false;
   uint32_t axes = 0;
+  uint32_t ones = 0;
   int64_t shape[CTN_MAX_NDIM];
 
   std::span<const int64_t> dims() const { return {shape, static_cast<size_t>(ndim)}; }
@@ -53,7 +53,7 @@ struct Space {
     ndim = static_cast<int32_t>(s.size());
     std::copy(s.begin(), s.end(), shape);
   }
-  // Shape without (or, with keepdims, with 1 for) the reduced axes.
+  // Shape of what a reduction leaves.
   int32_t reduced_shape(int64_t* out) const;
 };
 

@@ -65,6 +65,7 @@ struct MemoryPool::State {
   Store<FreeBlock> large;  // by size, the last one put first among equals
   SizeTable large_out;
   uint64_t out = 0;
+  bool closed = false;
   uint64_t held = 0;
 
   uint32_t slab_blocks(uint32_t c) const noexcept { return kSlabBytes / bytes_of[c]; }
@@ -99,8 +100,8 @@ void* MemoryPool::get(uint64_t bytes) noexcept {
   return p;
 }
 
-void MemoryPool::put(void* p, uint64_t bytes) noexcept {
-  if (p == nullptr) return;
+bool MemoryPool::put(void* p, uint64_t bytes) noexcept {
+  if (p == nullptr) return false;
   State& s = *state_;
   if (bytes > kClassedMost) return put_large(p);
   const uint32_t c = size_class(bytes);
@@ -110,6 +111,13 @@ void MemoryPool::put(void* p, uint64_t bytes) noexcept {
   cached.push(p);
   --s.out;
   ledger_.in(s.bytes_of[c]);
+  return s.closed && s.out == 0;
+}
+
+bool MemoryPool::close() noexcept {
+  SpinGuard guard(ledger_.lock_);
+  state_->closed = true;
+  return state_->out == 0;
 }
 
 void* MemoryPool::get_classed(uint32_t c) noexcept {
@@ -195,15 +203,16 @@ void* MemoryPool::get_large(uint64_t bytes) noexcept {
   return p;
 }
 
-void MemoryPool::put_large(void* p) noexcept {
+bool MemoryPool::put_large(void* p) noexcept {
   State& s = *state_;
   SpinGuard guard(ledger_.lock_);
   const uint64_t bytes = s.large_out.take(p);
-  if (bytes == 0) return;  // not ours: outstanding() goes on telling of the block that was meant
+  if (bytes == 0) return false;  // not ours: outstanding() goes on telling of the block that was meant
   if (s.source.host) forbid(p, bytes);
   s.large.insert(s.large_at_least(bytes), {bytes, p});
   --s.out;
   ledger_.in(bytes);
+  return s.closed && s.out == 0;
 }
 
 // Raw memory within the limit, if need be after giving cached blocks back.

@@ -92,8 +92,11 @@ class MemoryPool {
   // Uninitialised; 0 bytes give a block too. NULL when limit or source is exhausted even after this
   // pool was trimmed: the caller may then trim other pools of the ledger and ask again.
   void* get(uint64_t bytes) noexcept;
-  // `bytes` as in get(). NULL is ignored.
-  void put(void* p, uint64_t bytes) noexcept;
+  // `bytes` as in get(). NULL is ignored. True if the pool is closed and this was the last block
+  // out: exactly one caller learns that.
+  bool put(void* p, uint64_t bytes) noexcept;
+  // From now on the last put() tells. True if nothing is out already.
+  bool close() noexcept;
 
   // Gives cached blocks and empty slabs back to the source; bytes given back.
   uint64_t trim() noexcept;
@@ -106,7 +109,7 @@ class MemoryPool {
 
   void* get_classed(uint32_t c) noexcept;
   void* get_large(uint64_t bytes) noexcept;
-  void put_large(void* p) noexcept;
+  bool put_large(void* p) noexcept;
   void* fresh_small(uint32_t c) noexcept;
   void* fresh_medium(uint32_t c) noexcept;
   void* fetch(uint64_t bytes) noexcept;

@@ -14,6 +14,7 @@
 #include "core/value.h"
 
 struct ctn_variable_s {};
+struct ctn_kernel_s {};
 struct ctn_grad_s {};
 
 namespace catena {
@@ -102,17 +103,23 @@ struct Node {
   int32_t rank = 0;
   int32_t n_in = 0, n_out = 0;  // hidden outputs included
   int32_t n_attrs = 0;
-  uint64_t mark = 0;  // the backward pass that has seen it
+  uint64_t mark = 0;    // the backward pass that has seen it
+  Node* next = nullptr;  // list of dead nodes waiting to be freed
   Variable** in = nullptr;   // [n_in] graph references, NULL where absent
   Variable** out = nullptr;  // [n_out] weak
   Array** kept_in = nullptr;   // [n_in] references, NULL where not retained
   Array** kept_out = nullptr;  // [n_out]
   ctn_value* attrs = nullptr;  // [n_attrs]
-  Space* space = nullptr;      // expressions
+  int64_t* space_dims = nullptr;  // expressions whose arguments are not all of one shape
+  int32_t space_ndim = -1;        // -1: the shape of the outputs
+  uint32_t axes = 0, ones = 0;
   uint64_t block_bytes = 0;
 
+  // space: kept if given
   static Node* make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_value> attrs,
                     const Space* space);
+  bool has_space() const { return space_ndim >= 0; }
+  Space space() const;
   void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept;
   std::string_view label() const;
@@ -120,6 +127,9 @@ struct Node {
   Ref<Variable> input(int32_t i) { return in[i] ? in[i]->revive(kept_in[i]) : nullptr; }
   Ref<Variable> output(int32_t i);
 };
+
+// Cuts every creator behind v, so that no backward from it goes on.
+void unchain_backward(Variable& v);
 
 // Initialises a lazy parameter (parameter.cc). Throws CTN_EINVAL if it has an array already.
 Ref<Variable> make_parameter(Context& ctx, std::string_view initializer,

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Writes catena/api.h, the table of every function of catena.h that plugins are handed.
+"""Writes catena/api.h, the table of every function of catena.h that plugins are handed, and
+core/api_table.inc, the core's initialiser for it.
 
-Usage: api_table.py catena.h api.h     (run by hand after catena.h changes; the tests compare)
-The table's order is the header's order: after ABI 1.0 new functions go to the end of catena.h.
+Usage: api_table.py catena.h api.h [api_table.inc]   (run by hand after catena.h changes; the tests
+compare). The table's order is the header's order: after ABI 1.0 new functions go to the end.
 """
 import re
 import sys
@@ -12,12 +13,14 @@ PROTOTYPE = re.compile(r"^CTN_API\s+(?P<ret>[^;(]*?)CTN_CALL\s+ctn_(?P<name>\w+)
 
 
 def main() -> None:
-    source, target = sys.argv[1:3]
+    source, target, *table = sys.argv[1:]
     with open(source, encoding="utf-8") as file:
         text = file.read()
     lines = []
+    names = []
     for match in PROTOTYPE.finditer(text):
         args = " ".join(match["args"].split())
+        names.append(match["name"])
         lines.append(f"  {' '.join(match['ret'].split())}(CTN_CALL* {match['name']})({args});")
     body = "\n".join(lines)
     with open(target, "w", encoding="utf-8") as file:
@@ -45,6 +48,10 @@ typedef struct ctn_api {{
 #endif
 #endif
 """)
+    if table:
+        with open(table[0], "w", encoding="utf-8") as file:
+            file.write("// Made by tools/gen/api_table.py from catena.h; do not edit.\n")
+            file.writelines(f".{name} = ctn_{name},\n" for name in names)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* link_child)(ctn_link l, ctn_str path, ctn_link* out);
   ctn_status(CTN_CALL* link_visit)(ctn_link l, ctn_link_visitor visitor, void* user);
   ctn_status(CTN_CALL* link_attr)(ctn_link l, int32_t index, ctn_value* out);
+  ctn_status(CTN_CALL* link_set_attr)(ctn_link l, int32_t index, const ctn_value* value);
   ctn_status(CTN_CALL* link_set_state)(ctn_link l, ctn_str name, ctn_variable v);
   ctn_status(CTN_CALL* link_state)(ctn_link l, ctn_str name, ctn_variable* out);
   ctn_status(CTN_CALL* link_copy)(ctn_link l, int32_t mode, ctn_link* out);
@@ -128,12 +129,15 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* optimizer_set_hyper)(ctn_optimizer o, ctn_str name, double value);
   ctn_status(CTN_CALL* optimizer_get_hyper)(ctn_optimizer o, ctn_str name, double* out);
   ctn_status(CTN_CALL* optimizer_set_rule_hyper)(ctn_optimizer o, ctn_str path, ctn_str name, double value);
+  ctn_status(CTN_CALL* optimizer_get_rule_hyper)(ctn_optimizer o, ctn_str path, ctn_str name, double* out);
   ctn_status(CTN_CALL* optimizer_enable_rule)(ctn_optimizer o, ctn_str path, int32_t enabled);
-  ctn_status(CTN_CALL* optimizer_add_hook)(ctn_optimizer o, ctn_str path, ctn_str hook, ctn_str name, const ctn_value* attrs, int32_t n_attrs);
+  ctn_status(CTN_CALL* optimizer_add_hook)(ctn_optimizer o, ctn_str path, ctn_str hook, ctn_str name, int32_t timing, const ctn_value* attrs, int32_t n_attrs);
+  ctn_status(CTN_CALL* optimizer_add_callback)(ctn_optimizer o, ctn_str path, ctn_str name, int32_t timing, const ctn_callback* hook);
   ctn_status(CTN_CALL* optimizer_remove_hook)(ctn_optimizer o, ctn_str path, ctn_str name);
   ctn_status(CTN_CALL* optimizer_set_loss_scale)(ctn_optimizer o, double scale);
   ctn_status(CTN_CALL* optimizer_use_fp32_update)(ctn_optimizer o, int32_t enabled);
   ctn_status(CTN_CALL* optimizer_t)(ctn_optimizer o, int64_t* t);
+  ctn_status(CTN_CALL* optimizer_epoch)(ctn_optimizer o, int64_t* epoch);
   ctn_status(CTN_CALL* optimizer_new_epoch)(ctn_optimizer o, int64_t* epoch);
   ctn_status(CTN_CALL* optimizer_rule_t)(ctn_optimizer o, ctn_str path, int64_t* t);
   ctn_status(CTN_CALL* optimizer_state)(ctn_optimizer o, ctn_str path, ctn_str name, ctn_array* out);

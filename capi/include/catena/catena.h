@@ -338,7 +338,8 @@ CTN_API ctn_status CTN_CALL ctn_link_call(ctn_link l, const ctn_variable* in, in
 /* Class name ("Linear", "Chain"); borrowed. */
 CTN_API ctn_status CTN_CALL ctn_link_class(ctn_link l, ctn_str* out);
 CTN_API ctn_context CTN_CALL ctn_link_context(ctn_link l);
-/* Names are unique within a link and contain no '/'. The argument is kept by a new reference. */
+/* Names are unique within a link and contain no '/'. The argument is kept by a new reference. A
+ * parameter is one of ctn_parameter_new or any leaf. A link may have several parents, no cycles. */
 CTN_API ctn_status CTN_CALL ctn_link_add_param(ctn_link l, ctn_str name, ctn_variable p);
 CTN_API ctn_status CTN_CALL ctn_link_add_persistent(ctn_link l, ctn_str name, ctn_array a);
 CTN_API ctn_status CTN_CALL ctn_link_set_persistent(ctn_link l, ctn_str name, ctn_array a);
@@ -347,17 +348,22 @@ CTN_API ctn_status CTN_CALL ctn_link_add_child(ctn_link l, ctn_str name, ctn_lin
 CTN_API ctn_status CTN_CALL ctn_link_param(ctn_link l, ctn_str path, ctn_variable* out);
 CTN_API ctn_status CTN_CALL ctn_link_persistent(ctn_link l, ctn_str path, ctn_array* out);
 CTN_API ctn_status CTN_CALL ctn_link_child(ctn_link l, ctn_str path, ctn_link* out);
-/* Walks l and its descendants in order of addition. path "/l1/W" is borrowed for the callback, like
- * the handles; exactly one of param, persistent, child is given. A status that is not CTN_OK stops
- * the walk and is returned. */
+/* Walks l and its descendants: parameters and persistent values of a link in order of addition, then
+ * each child and what is below it. path "/l1/W" is borrowed for the callback, like the handles;
+ * exactly one of param, persistent, child is given. A status that is not CTN_OK stops the walk and
+ * is returned. */
 typedef ctn_status(CTN_CALL* ctn_link_visitor)(void* user, ctn_str path, ctn_variable param,
                                                ctn_array persistent, ctn_link child);
 CTN_API ctn_status CTN_CALL ctn_link_visit(ctn_link l, ctn_link_visitor visitor, void* user);
-/* Constructor argument `index` of a registered class; borrowed from the link. */
+/* Constructor argument `index` of a registered class; borrowed from the link until it is set. */
 CTN_API ctn_status CTN_CALL ctn_link_attr(ctn_link l, int32_t index, ctn_value* out);
-/* A named state value of a link that is not saved (an RNN's h, a classifier's y): NULL clears. */
+/* Changes one (a dropout's ratio, a normalisation's decay); what the constructor made stays. */
+CTN_API ctn_status CTN_CALL ctn_link_set_attr(ctn_link l, int32_t index, const ctn_value* value);
+/* A named state value of a link that is neither saved nor copied (an RNN's h, a classifier's y):
+ * NULL clears. Reading gives a new reference, or NULL where there is none. */
 CTN_API ctn_status CTN_CALL ctn_link_set_state(ctn_link l, ctn_str name, ctn_variable v);
 CTN_API ctn_status CTN_CALL ctn_link_state(ctn_link l, ctn_str name, ctn_variable* out);
+/* SHARE: new parameters over the same arrays. COPY: new arrays. INIT: new arrays, initialised anew. */
 enum { CTN_COPY_SHARE = 0, CTN_COPY_COPY = 1, CTN_COPY_INIT = 2 };
 CTN_API ctn_status CTN_CALL ctn_link_copy(ctn_link l, int32_t mode, ctn_link* out);
 CTN_API ctn_status CTN_CALL ctn_link_clear_grads(ctn_link l);
@@ -365,7 +371,8 @@ CTN_API ctn_status CTN_CALL ctn_link_clear_grads(ctn_link l);
 CTN_API ctn_status CTN_CALL ctn_link_copy_params(ctn_link l, ctn_link from);
 /* Arrays of all parameters and persistents move to the device. */
 CTN_API ctn_status CTN_CALL ctn_link_to_device(ctn_link l, ctn_device device);
-/* Whether optimizers touch the parameters below l. */
+/* Whether optimizers touch the parameters below l. As in Chainer it is their update rules that are
+ * switched: setting up an optimizer enables all. */
 CTN_API ctn_status CTN_CALL ctn_link_enable_update(ctn_link l, int32_t enabled);
 
 /* ==== optimizers ================================================================================= */
@@ -378,30 +385,44 @@ CTN_API ctn_status CTN_CALL ctn_optimizer_create_named(ctn_context ctx, ctn_str 
                                                        ctn_optimizer* out);
 CTN_API void CTN_CALL ctn_optimizer_retain(ctn_optimizer o);
 CTN_API void CTN_CALL ctn_optimizer_release(ctn_optimizer o);
-/* Binds to the parameters below `target` (kept). */
+/* Binds to the parameters below `target` (kept), with fresh states. Those added to it later are not
+ * updated until the next setup. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_setup(ctn_optimizer o, ctn_link target);
-/* Runs hooks, then updates every enabled parameter; parameters without gradient are treated as in
- * Chainer (zero gradient; uninitialised ones are skipped). Nothing changes if it fails. */
+/* Runs hooks, then updates every enabled parameter. Parameters without gradient get one of zeros
+ * first, uninitialised ones are skipped. If it fails, weights, states and counts are what they were;
+ * hooks may have changed gradients. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_update(ctn_optimizer o);
 CTN_API ctn_status CTN_CALL ctn_optimizer_set_hyper(ctn_optimizer o, ctn_str name, double value);
+/* A hyperparameter, or what the rule derives from them for the update just done (Adam's lr). */
 CTN_API ctn_status CTN_CALL ctn_optimizer_get_hyper(ctn_optimizer o, ctn_str name, double* out);
 /* One parameter's own hyperparameter (path as in ctn_link_param), before the optimizer's. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_set_rule_hyper(ctn_optimizer o, ctn_str path, ctn_str name,
                                                          double value);
+CTN_API ctn_status CTN_CALL ctn_optimizer_get_rule_hyper(ctn_optimizer o, ctn_str path, ctn_str name,
+                                                         double* out);
 CTN_API ctn_status CTN_CALL ctn_optimizer_enable_rule(ctn_optimizer o, ctn_str path,
                                                       int32_t enabled);
+enum { CTN_TIMING_AUTO = 0, CTN_TIMING_PRE = 1, CTN_TIMING_POST = 2 }; /* AUTO: as the class says */
 /* Adds a hook of a registered class under `name` (empty: the class's name); path empty: to the
- * optimizer, else to that parameter's rule. attrs in schema order. */
+ * optimizer, else to that parameter's rule. Hooks run before (after) the update in order of addition.
+ * attrs in schema order. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path, ctn_str hook,
-                                                   ctn_str name, const ctn_value* attrs,
-                                                   int32_t n_attrs);
+                                                   ctn_str name, int32_t timing,
+                                                   const ctn_value* attrs, int32_t n_attrs);
+/* The same with the host's own function: in = the initialised parameters, n_out = 0. */
+CTN_API ctn_status CTN_CALL ctn_optimizer_add_callback(ctn_optimizer o, ctn_str path, ctn_str name,
+                                                       int32_t timing, const ctn_callback* hook);
 CTN_API ctn_status CTN_CALL ctn_optimizer_remove_hook(ctn_optimizer o, ctn_str path, ctn_str name);
-/* Gradients are divided by it before hooks and rule; see ctn_backward_options.loss_scale. */
+/* Gradients are divided by it after the optimizer's hooks, before the rules and theirs; see
+ * ctn_backward_options.loss_scale. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_set_loss_scale(ctn_optimizer o, double scale);
 /* Float16 parameters are updated through float32 copies. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_use_fp32_update(ctn_optimizer o, int32_t enabled);
-/* Updates done, and one parameter's own count and state array (new). */
+/* Updates done, epochs counted, and one parameter's own count and state array (new; CTN_ENOTFOUND
+ * before its first update). */
 CTN_API ctn_status CTN_CALL ctn_optimizer_t(ctn_optimizer o, int64_t* t);
+CTN_API ctn_status CTN_CALL ctn_optimizer_epoch(ctn_optimizer o, int64_t* epoch);
+/* Counts an epoch; *epoch (may be NULL): the new count. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_new_epoch(ctn_optimizer o, int64_t* epoch);
 CTN_API ctn_status CTN_CALL ctn_optimizer_rule_t(ctn_optimizer o, ctn_str path, int64_t* t);
 CTN_API ctn_status CTN_CALL ctn_optimizer_state(ctn_optimizer o, ctn_str path, ctn_str name,

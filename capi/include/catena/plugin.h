@@ -416,7 +416,10 @@ typedef struct ctn_link_def {
 typedef struct ctn_state_def {
   ctn_str name;   /* "m" */
   double initial; /* value of a fresh state array */
+  uint32_t flags; /* CTN_STATE_* */
+  uint32_t reserved;
 } ctn_state_def;
+enum { CTN_STATE_WHEN = 1u /* exists only where the optimizer's `when` is true */ };
 
 /* An optimizer's update rule as data. `scalars` is a program over the hyperparameters and `t` (the
  * parameter's update count, from 1), run once per step in float64, e.g.
@@ -435,10 +438,34 @@ typedef struct ctn_optimizer_def {
   const ctn_state_def* state;
   ctn_str scalars;
   ctn_str update;
+  ctn_str when;        /* a bool hyperparameter; empty: the rule has one form only */
+  ctn_str update_when; /* the form that replaces `update` where `when` is true */
+  ctn_str nonzero;     /* a hyperparameter that may be 0 but must not become 0 in the dtype of a
+                        * parameter ("eps"); empty: none */
 } ctn_optimizer_def;
 
-/* A gradient hook, called by update before the rule. `params` lists the parameters of the target
- * (or the one parameter of the rule it was added to); gradients are read and set as usual. */
+/* A sum over the elements of a parameter, in float64: {"g2", "float64(grad) * float64(grad)"}. */
+typedef struct ctn_sum_def {
+  ctn_str name;
+  ctn_str map; /* expression over param, grad and the numeric attributes, of type float64 */
+} ctn_sum_def;
+
+/* What a hook's callback is handed. Parameters are initialised and have gradients; of a hook that was
+ * added to one parameter's rule, that parameter alone (its float32 copy, where there is one). */
+typedef struct ctn_hook_call {
+  uint32_t size;
+  int32_t n;
+  ctn_optimizer optimizer;
+  const ctn_variable* params; /* [n] borrowed */
+  const int64_t* t;           /* [n] updates of each; a rule's own hook counts the running one */
+  const ctn_value* attrs;     /* in the schema's order */
+} ctn_hook_call;
+
+/* A hook runs before the rule (or after it), usually to change gradients. It is either data or
+ * `call`. As data, over param, grad, numeric attributes, sums and `t`:
+ *   sums     over each parameter, or without CTN_HOOK_PER_PARAM over all of them together
+ *   scalars  a program run once per step (and parameter) in float64: "rate = min(c / sqrt(g2), 1)"
+ *   update   an expression that assigns to grad: "grad = grad * rate" */
 typedef struct ctn_hook_def {
   uint32_t size;
   uint32_t flags; /* CTN_HOOK_* */
@@ -446,13 +473,18 @@ typedef struct ctn_hook_def {
   ctn_str doc;
   ctn_str page;
   int32_t n_attrs;
-  int32_t reserved;
+  int32_t n_sums;
   const ctn_attr_def* attrs;
   void* self;
-  ctn_status(CTN_CALL* call)(void* self, ctn_optimizer opt, const ctn_variable* params, int32_t n,
-                             const ctn_value* attrs);
+  ctn_status(CTN_CALL* call)(void* self, const ctn_hook_call* call);
+  const ctn_sum_def* sums;
+  ctn_str scalars;
+  ctn_str update;
 } ctn_hook_def;
-enum { CTN_HOOK_PER_PARAM = 1u /* may be added to one parameter's rule as well */ };
+enum {
+  CTN_HOOK_PER_PARAM = 1u, /* looks at one parameter at a time: may be added to its rule as well */
+  CTN_HOOK_POST = 2u       /* runs after the rule unless told otherwise */
+};
 
 typedef struct ctn_initializer_def {
   uint32_t size;

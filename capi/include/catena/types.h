@@ -179,7 +179,8 @@ typedef struct ctn_slice {
 } ctn_slice;
 
 /* A host-language function as a value. `call` reads n_in variables (borrowed) and writes n_out new
- * ones. `drop` (may be NULL) is called once when the last holder lets go. */
+ * ones. Handing one over gives it away: `drop` (may be NULL) is called once when the last holder in
+ * the runtime lets go, and at once if the function it was handed to fails. */
 typedef struct ctn_callback {
   void* user;
   ctn_status(CTN_CALL* call)(void* user, const ctn_variable* in, int32_t n_in, ctn_variable* out,

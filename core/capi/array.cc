@@ -1,0 +1,218 @@
+// C functions of catena.h, section "arrays".
+#include <cstring>
+
+#include "core/capi/api.h"
+#include "core/intrinsic.h"
+
+using namespace catena;
+
+namespace {
+
+std::span<const int64_t> shape_of(int32_t ndim, const int64_t* shape) {
+  return list(shape, ndim, "shape");
+}
+
+void check_bytes(const Array& a, uint64_t bytes) {
+  if (bytes != static_cast<uint64_t>(a.bytes()))
+    fail(CTN_EINVAL, "array " + array_text(a) + " has " + std::to_string(a.bytes()) +
+                         " bytes, the host memory " + std::to_string(bytes));
+}
+
+// What keeps an exported array alive.
+struct Export {
+  ctn_dlpack dl;
+  Array* array;
+};
+
+void release_export(ctn_dlpack* t) {
+  auto* e = static_cast<Export*>(t->manager_ctx);
+  e->array->storage->exports.fetch_sub(1);
+  e->array->written();
+  e->array->release();
+  delete e;
+}
+
+void release_import(void* user) {
+  auto* t = static_cast<ctn_dlpack*>(user);
+  if (t->deleter) t->deleter(t);
+}
+
+Device& device_for(Context& ctx, ctn_device dl) {
+  Device& d = ctx.default_device();
+  if (dl.type == d.dl.type && dl.id == d.dl.id) return d;
+  return ctx.device(dl);
+}
+
+}  // namespace
+
+extern "C" {
+
+ctn_status ctn_array_new(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const int64_t* shape,
+                         ctn_array* out) {
+  return guarded([&] {
+    require(out, "out");
+    Context& c = *to_context(ctx);
+    *out = Array::make(c.default_device(), checked_dtype(dtype, "array"), shape_of(ndim, shape))
+               .detach();
+  });
+}
+
+ctn_status ctn_array_full(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const int64_t* shape,
+                          const ctn_value* value, ctn_array* out) {
+  return guarded([&] {
+    require(value, "value");
+    require(out, "out");
+    Context& c = *to_context(ctx);
+    Ref<Array> a =
+        Array::make(c.default_device(), checked_dtype(dtype, "array"), shape_of(ndim, shape));
+    fill(*a, *value);
+    *out = a.detach();
+  });
+}
+
+ctn_status ctn_array_from_host(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
+                               const int64_t* shape, const void* data, ctn_array* out) {
+  return guarded([&] {
+    require(out, "out");
+    Context& c = *to_context(ctx);
+    Ref<Array> a =
+        Array::make(c.default_device(), checked_dtype(dtype, "array"), shape_of(ndim, shape));
+    if (a->size) require(data, "data");
+    copy_from_host(*a, data);
+    *out = a.detach();
+  });
+}
+
+ctn_status ctn_array_wrap(ctn_context ctx, const ctn_dltensor* t, void (*drop)(void*), void* user,
+                          ctn_array* out) {
+  return guarded([&] {
+    require(t, "view");
+    require(out, "out");
+    Context& c = *to_context(ctx);
+    if (t->device.type != CTN_DEV_CPU || !c.default_device().host_memory)
+      fail(CTN_EINVAL, "wrap: only host memory on a device that uses host memory");
+    *out = Array::wrap(c.default_device(), *t, drop, user).detach();
+  });
+}
+
+ctn_status ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out) {
+  if (!t) return guarded([] { require(nullptr, "tensor"); });
+  const ctn_status s = guarded([&] {
+    require(out, "out");
+    Context& c = *to_context(ctx);
+    if (t->version.major != CTN_DLPACK_MAJOR)
+      fail(CTN_EVERSION, "DLPack major version is " + std::to_string(t->version.major) +
+                             ", this library reads " + std::to_string(CTN_DLPACK_MAJOR));
+    Device& device = device_for(c, t->dl_tensor.device);
+    if (t->flags & CTN_DLPACK_READ_ONLY) {
+      Ref<Array> borrowed = Array::wrap(device, t->dl_tensor, nullptr, nullptr);
+      Ref<Array> copy = copy_array(*borrowed, borrowed->dtype);
+      release_import(t);
+      *out = copy.detach();
+      return;
+    }
+    *out = Array::wrap(device, t->dl_tensor, release_import, t).detach();
+  });
+  if (s != CTN_OK) release_import(t);
+  return s;
+}
+
+ctn_status ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out) {
+  return guarded([&] {
+    require(out, "out");
+    Array* array = to_array(a);
+    auto* e = new Export{};
+    e->array = array;
+    array->retain();
+    array->storage->exports.fetch_add(1);
+    e->dl.version = {CTN_DLPACK_MAJOR, CTN_DLPACK_MINOR};
+    e->dl.manager_ctx = e;
+    e->dl.deleter = release_export;
+    array->fill_tensor(e->dl.dl_tensor);
+    *out = &e->dl;
+  });
+}
+
+void ctn_array_retain(ctn_array a) {
+  if (a) static_cast<Array*>(a)->retain();
+}
+void ctn_array_release(ctn_array a) {
+  if (a) static_cast<Array*>(a)->release();
+}
+
+ctn_status ctn_array_view(ctn_array a, ctn_dltensor* out) {
+  return guarded([&] {
+    require(out, "out");
+    to_array(a)->fill_tensor(*out);
+    to_array(a)->ctx().synchronize();
+  });
+}
+
+ctn_status ctn_array_to_host(ctn_array a, void* dst, uint64_t bytes) {
+  return guarded([&] {
+    Array& array = *to_array(a);
+    check_bytes(array, bytes);
+    if (bytes) require(dst, "dst");
+    copy_to_host(array, dst);
+  });
+}
+
+ctn_status ctn_array_set(ctn_array a, const void* src, uint64_t bytes) {
+  return guarded([&] {
+    Array& array = *to_array(a);
+    check_bytes(array, bytes);
+    if (bytes) require(src, "src");
+    copy_from_host(array, src);
+  });
+}
+
+ctn_status ctn_array_fill(ctn_array a, const ctn_value* value) {
+  return guarded([&] {
+    require(value, "value");
+    fill(*to_array(a), *value);
+  });
+}
+
+ctn_status ctn_array_assign(ctn_array dst, ctn_array src) {
+  return guarded([&] { copy_into(*to_array(dst), *to_array(src)); });
+}
+
+ctn_status ctn_array_copy(ctn_array a, ctn_dtype dtype, ctn_array* out) {
+  return guarded([&] {
+    require(out, "out");
+    Array& array = *to_array(a);
+    const int to = dtype.lanes == 0 ? array.dtype : checked_dtype(dtype, "copy");
+    *out = copy_array(array, to).detach();
+  });
+}
+
+ctn_status ctn_array_strided(ctn_array a, int32_t ndim, const int64_t* shape,
+                             const int64_t* strides, int64_t offset, ctn_array* out) {
+  return guarded([&] {
+    require(out, "out");
+    *out = Array::make_view(*to_array(a), shape_of(ndim, shape), list(strides, ndim, "strides"),
+                            offset)
+               .detach();
+  });
+}
+
+ctn_status ctn_array_reshape(ctn_array a, int32_t ndim, const int64_t* shape, ctn_array* out) {
+  return guarded([&] {
+    require(out, "out");
+    *out = reshape_array(*to_array(a), shape_of(ndim, shape)).detach();
+  });
+}
+
+ctn_status ctn_array_to_device(ctn_array a, ctn_device device, ctn_array* out) {
+  return guarded([&] {
+    require(out, "out");
+    Array& array = *to_array(a);
+    *out = to_device(array, device_for(array.ctx(), device)).detach();
+  });
+}
+
+ctn_context ctn_array_context(ctn_array a) {
+  return a ? &static_cast<Array*>(a)->ctx() : nullptr;
+}
+
+}  // extern "C"

@@ -1,0 +1,182 @@
+// C functions of catena.h, sections "library", "plugins and registry" and "context".
+#include <algorithm>
+#include <cstring>
+
+#include "core/adopt.h"
+#include "core/capi/api.h"
+#include "core/loader.h"
+#include "core/version.h"
+
+using namespace catena;
+
+namespace {
+
+// Texts returned to the caller live here until this thread's next call. Leaked at thread end: a
+// destructor would run at exit.
+std::string& text_slot(int which) {
+  static thread_local std::string* t_slots[3];
+  if (!t_slots[which]) t_slots[which] = new std::string;
+  return *t_slots[which];
+}
+
+const Op& op_of(int32_t id) {
+  const Op* op = Registry::get().op(id);
+  if (!op) fail(CTN_ENOTFOUND, "there is no op with id " + std::to_string(id));
+  return *op;
+}
+
+}  // namespace
+
+extern "C" {
+
+uint32_t ctn_version(void) { return kVersion; }
+uint32_t ctn_abi_version(void) { return CTN_ABI_VERSION; }
+const char* ctn_error_message(void) { return last_error_text(); }
+ctn_status ctn_error_code(void) { return last_error_code(); }
+const char* ctn_status_name(ctn_status status) { return status_name(status); }
+
+ctn_status ctn_plugin_load(ctn_str path) {
+  return guarded([&] { load_plugin_file(view(path)); });
+}
+ctn_status ctn_plugin_dir(ctn_str path) {
+  return guarded([&] { add_plugin_dir(view(path)); });
+}
+ctn_status ctn_plugin_report(ctn_str* out) {
+  return guarded([&] {
+    require(out, "out");
+    std::string& text = text_slot(0);
+    text = plugin_report();
+    *out = str(text);
+  });
+}
+ctn_status ctn_op_find(ctn_str name, int32_t* op) {
+  return guarded([&] {
+    require(op, "op");
+    const Op* found = Registry::get().find_op(view(name));
+    if (!found) fail(CTN_ENOTFOUND, "there is no op '" + std::string(view(name)) + "'");
+    *op = found->id;
+  });
+}
+int32_t ctn_op_count(void) { return Registry::get().op_count(); }
+ctn_status ctn_op_name(int32_t op, ctn_str* out) {
+  return guarded([&] {
+    require(out, "out");
+    *out = str(op_of(op).name);
+  });
+}
+ctn_status ctn_op_attr(int32_t op, ctn_str name, int32_t* index) {
+  return guarded([&] {
+    require(index, "index");
+    const Op& o = op_of(op);
+    for (size_t i = 0; i < o.attrs.size(); ++i) {
+      if (o.attrs[i].name != view(name)) continue;
+      *index = static_cast<int32_t>(i);
+      return;
+    }
+    fail(CTN_ENOTFOUND, "[" + o.name + "] has no attribute '" + std::string(view(name)) + "'");
+  });
+}
+ctn_status ctn_op_arity(int32_t op, int32_t* n_in, int32_t* n_out, int32_t* n_attrs) {
+  return guarded([&] {
+    const Op& o = op_of(op);
+    if (n_in) *n_in = o.variadic ? -1 : static_cast<int32_t>(o.in.size());
+    if (n_out) *n_out = o.def.count ? -1 : o.n_visible;
+    if (n_attrs) *n_attrs = static_cast<int32_t>(o.attrs.size());
+  });
+}
+ctn_status ctn_schema_json(ctn_str* out) {
+  return guarded([&] {
+    require(out, "out");
+    load_default_plugins(true);
+    std::string& text = text_slot(1);
+    text = Registry::get().json();
+    *out = str(text);
+  });
+}
+
+ctn_status ctn_context_create(const ctn_context_options* options, ctn_context* out) {
+  return guarded([&] {
+    require(out, "out");
+    ctn_context_options own{};
+    if (options) own = adopt(options, "context options");
+    *out = Context::create(own);
+  });
+}
+void ctn_context_retain(ctn_context ctx) {
+  if (ctx) static_cast<Context*>(ctx)->retain();
+}
+void ctn_context_release(ctn_context ctx) {
+  if (ctx) static_cast<Context*>(ctx)->release();
+}
+ctn_status ctn_context_device(ctn_context ctx, ctn_device* device, ctn_str* backend) {
+  return guarded([&] {
+    const Device& d = to_context(ctx)->default_device();
+    if (device) *device = d.dl;
+    if (backend) *backend = str(d.backend->name);
+  });
+}
+ctn_status ctn_device_find(ctn_context ctx, ctn_str name, ctn_device* out) {
+  return guarded([&] {
+    require(out, "out");
+    *out = to_context(ctx)->device(view(name)).dl;
+  });
+}
+ctn_status ctn_device_name(ctn_context ctx, ctn_str* out) {
+  return guarded([&] {
+    require(out, "out");
+    const Device& d = to_context(ctx)->default_device();
+    ctn_device_info info{};
+    info.size = sizeof info;
+    const Backend& owner = *d.backend->device_owner;
+    if (owner.def.device_info)
+      check_status(owner.def.device_info(owner.def.self, d.dl.id, &info), d.name);
+    *out = info.name;
+  });
+}
+ctn_status ctn_synchronize(ctn_context ctx) {
+  return guarded([&] { to_context(ctx)->synchronize(); });
+}
+
+ctn_status ctn_config_set_global(ctn_context ctx, ctn_str key, const ctn_value* value) {
+  return guarded([&] {
+    require(value, "value");
+    to_context(ctx)->config().set_global(view(key), *value);
+  });
+}
+ctn_status ctn_config_set(ctn_context ctx, ctn_str key, const ctn_value* value) {
+  return guarded([&] { to_context(ctx)->config().set_local(view(key), value); });
+}
+ctn_status ctn_config_get(ctn_context ctx, ctn_str key, ctn_value* out) {
+  return guarded([&] {
+    require(out, "out");
+    to_context(ctx)->config().get(view(key), out);
+  });
+}
+
+ctn_status ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out) {
+  return guarded([&] {
+    require(out, "out");
+    ctn_memory_stats stats = adopt(out, "memory stats");
+    const uint32_t room = out->size;
+    to_context(ctx)->ledger().fill(&stats);
+    stats.size = room;
+    std::memcpy(out, &stats, std::min<size_t>(room, sizeof stats));
+  });
+}
+ctn_status ctn_memory_set_limit(ctn_context ctx, uint64_t bytes) {
+  return guarded([&] { to_context(ctx)->ledger().set_limit(bytes); });
+}
+ctn_status ctn_memory_trim(ctn_context ctx) {
+  return guarded([&] { to_context(ctx)->trim(); });
+}
+ctn_status ctn_random_seed(ctn_context ctx, uint64_t seed) {
+  return guarded([&] { to_context(ctx)->seed(seed); });
+}
+ctn_status ctn_random_draw(ctn_context ctx, int32_t kind, void* dst, int64_t n) {
+  return guarded([&] {
+    if (n) require(dst, "dst");
+    to_context(ctx)->draw(kind, dst, n);
+  });
+}
+
+}  // extern "C"

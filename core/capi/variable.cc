@@ -1,0 +1,167 @@
+// C functions of catena.h, section "variables".
+#include "core/adopt.h"
+#include "core/call.h"
+#include "core/capi/api.h"
+#include "core/hooks.h"
+
+using namespace catena;
+
+extern "C" {
+
+ctn_status ctn_variable_new(ctn_array a, int32_t requires_grad, ctn_variable* out) {
+  return guarded([&] {
+    require(out, "out");
+    Array& array = *to_array(a);
+    *out = Variable::make(array.ctx(), &array, requires_grad != 0).detach();
+  });
+}
+void ctn_variable_retain(ctn_variable v) {
+  if (v) static_cast<Variable*>(v)->retain();
+}
+void ctn_variable_release(ctn_variable v) {
+  if (v) static_cast<Variable*>(v)->release();
+}
+
+ctn_status ctn_variable_array(ctn_variable v, ctn_array* out) {
+  return guarded([&] {
+    require(out, "out");
+    Array& a = to_variable(v)->array();
+    a.retain();
+    *out = &a;
+  });
+}
+ctn_status ctn_variable_view(ctn_variable v, ctn_dltensor* out) {
+  return guarded([&] {
+    require(out, "out");
+    to_variable(v)->array().fill_tensor(*out);
+  });
+}
+ctn_status ctn_variable_set_array(ctn_variable v, ctn_array a) {
+  return guarded([&] { to_variable(v)->set_array(*to_array(a)); });
+}
+ctn_status ctn_variable_grad(ctn_variable v, ctn_variable* out) {
+  return guarded([&] {
+    require(out, "out");
+    Variable* g = to_variable(v)->grad;
+    if (g) g->retain();
+    *out = g;
+  });
+}
+ctn_status ctn_variable_set_grad(ctn_variable v, ctn_variable g) {
+  return guarded([&] { to_variable(v)->set_grad(static_cast<Variable*>(g)); });
+}
+ctn_status ctn_variable_clear_grad(ctn_variable v) {
+  return guarded([&] { to_variable(v)->set_grad(nullptr); });
+}
+ctn_status ctn_variable_add_grad(ctn_variable v, ctn_variable g) {
+  return guarded([&] {
+    Variable& x = *to_variable(v);
+    Variable& more = *to_variable(g);
+    if (!x.grad) {
+      x.set_grad(&more);
+      return;
+    }
+    const Ref<Variable> sum = add_variables(*x.grad, more);
+    x.set_grad(sum.get());
+  });
+}
+int32_t ctn_variable_requires_grad(ctn_variable v) {
+  return v ? static_cast<Variable*>(v)->requires_grad : 0;
+}
+int32_t ctn_variable_rank(ctn_variable v) { return v ? static_cast<Variable*>(v)->rank : 0; }
+
+ctn_status ctn_variable_set_name(ctn_variable v, ctn_str name) {
+  return guarded([&] { to_variable(v)->more().name = std::string(view(name)); });
+}
+ctn_status ctn_variable_name(ctn_variable v, ctn_str* out) {
+  return guarded([&] {
+    require(out, "out");
+    const Variable& x = *to_variable(v);
+    *out = x.extra ? str(x.extra->name) : ctn_str{"", 0};
+  });
+}
+
+ctn_status ctn_variable_creator(ctn_variable v, int32_t* op, ctn_variable* in, int32_t room,
+                                int32_t* n) {
+  return guarded([&] {
+    Node* node = to_variable(v)->creator;
+    if (op) *op = node && node->op ? node->op->id : -1;
+    const int32_t count = node ? node->n_in : 0;
+    if (n) *n = count;
+    const std::span<ctn_variable> to = list(in, room, "in");
+    for (int32_t i = 0; i < count && i < room; ++i)
+      to[static_cast<size_t>(i)] = node->input(i).detach();
+  });
+}
+
+ctn_status ctn_variable_unchain(ctn_variable v) {
+  return guarded([&] { to_variable(v)->unchain(); });
+}
+ctn_status ctn_variable_unchain_backward(ctn_variable v) {
+  return guarded([&] { unchain_backward(*to_variable(v)); });
+}
+ctn_context ctn_variable_context(ctn_variable v) {
+  return v ? static_cast<Variable*>(v)->ctx : nullptr;
+}
+
+ctn_status ctn_variable_set_user(ctn_variable v, void* user, void (*drop)(void*)) {
+  return guarded([&] {
+    VariableExtra& extra = to_variable(v)->more();
+    if (extra.drop_user) extra.drop_user(extra.user);
+    extra.user = user;
+    extra.drop_user = drop;
+  });
+}
+void* ctn_variable_user(ctn_variable v) {
+  const auto* x = static_cast<Variable*>(v);
+  return x && x->extra ? x->extra->user : nullptr;
+}
+
+ctn_status ctn_variable_backward(ctn_variable v, const ctn_backward_options* options) {
+  return guarded([&] {
+    ctn_backward_options o{};
+    if (options) o = adopt(options, "backward options");
+    BackwardOptions own;
+    own.retain_grad = o.retain_grad != 0;
+    own.double_backprop = o.enable_double_backprop != 0;
+    own.loss_scale = o.loss_scale;
+    backward(*to_variable(v), own);
+  });
+}
+
+ctn_status ctn_grad_of(const ctn_variable* outputs, int32_t n_out, const ctn_variable* inputs,
+                       int32_t n_in, const ctn_grad_options* options, ctn_variable* grads) {
+  return guarded([&] {
+    const VariableList out(outputs, n_out, "outputs"), in(inputs, n_in, "inputs");
+    for (Variable* v : out.get()) require(v, "an output");
+    for (Variable* v : in.get()) require(v, "an input");
+    if (n_in) require(grads, "grads");
+    ctn_grad_options o{};
+    if (options) o = adopt(options, "grad options");
+    const VariableList grad_out(o.grad_outputs, o.grad_outputs ? n_out : 0, "grad_outputs");
+    const VariableList grad_in(o.grad_inputs, o.grad_inputs ? n_in : 0, "grad_inputs");
+    GradOptions own;
+    own.set_grad = o.set_grad != 0;
+    own.retain_grad = o.retain_grad != 0;
+    own.double_backprop = o.enable_double_backprop != 0;
+    own.loss_scale = o.loss_scale;
+    own.grad_outputs = grad_out.get();
+    own.grad_inputs = grad_in.get();
+    VariableResults results(n_in);
+    grad_of(out.get(), in.get(), own, results.get());
+    results.give(grads);
+  });
+}
+
+ctn_status ctn_function_hook_add(ctn_context ctx, const ctn_function_hook* hook, uint64_t* id) {
+  return guarded([&] {
+    require(hook, "hook");
+    require(id, "id");
+    *id = add_hook(*to_context(ctx), adopt(hook, "function hook"));
+  });
+}
+ctn_status ctn_function_hook_remove(ctn_context ctx, uint64_t id) {
+  return guarded([&] { remove_hook(*to_context(ctx), id); });
+}
+
+}  // extern "C"

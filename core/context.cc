@@ -1,0 +1,273 @@
+// Context: see context.h.
+#include "core/context.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "core/adopt.h"
+#include "core/array.h"
+#include "core/loader.h"
+#include "core/sys/host_memory.h"
+#include "core/sys/io_posix.h"
+
+namespace catena {
+namespace {
+
+int env_threads() {
+  const char* text = secure_getenv("CATENA_NUM_THREADS");
+  if (!text || !*text) return 0;
+  char* end = nullptr;
+  const long n = std::strtol(text, &end, 10);
+  if (*end || n < 1 || n > 1024)
+    fail(CTN_EINVAL, std::string("CATENA_NUM_THREADS='") + text + "' is not a number of 1 to 1024");
+  return static_cast<int>(n);
+}
+
+int own_threads(const ctn_context_options& o, bool use_env) {
+  if (o.threads < 0 || o.threads > 1024)
+    fail(CTN_EINVAL, "context: threads is " + std::to_string(o.threads) + ", not 0 to 1024");
+  return o.threads ? o.threads : use_env ? env_threads() : 0;
+}
+
+void* device_source_alloc(void* user, uint64_t bytes, uint64_t align) noexcept {
+  const auto& d = *static_cast<const Device*>(user);
+  const Backend& b = *d.backend->memory_owner;
+  void* p = nullptr;
+  const ctn_status s = b.def.alloc(b.def.self, d.ctx, d.dl.id, bytes, align, &p);
+  return s == CTN_OK ? p : nullptr;
+}
+void device_source_free(void* user, void* p, uint64_t bytes, uint64_t align) noexcept {
+  const auto& d = *static_cast<const Device*>(user);
+  const Backend& b = *d.backend->memory_owner;
+  b.def.free(b.def.self, d.ctx, d.dl.id, p, bytes, align);
+}
+
+ctn_allocator checked_allocator(const ctn_context_options& o) {
+  if (o.allocator.size && (!o.allocator.alloc || !o.allocator.free))
+    fail(CTN_EINVAL, "context: allocator needs alloc and free");
+  return o.allocator;
+}
+
+std::string mb(uint64_t bytes) {
+  if (bytes < 10000) return std::to_string(bytes) + " bytes";
+  return std::to_string(bytes / 1000000) + "." + std::to_string(bytes / 100000 % 10) + " MB";
+}
+
+}  // namespace
+
+Context* Context::create(const ctn_context_options& options) {
+  auto* ctx = new Context(options);
+  try {
+    ctx->open_device(options);
+  } catch (...) {
+    ctx->release();
+    throw;
+  }
+  return ctx;
+}
+
+Context::Context(const ctn_context_options& o)
+    : use_env_(!(o.flags & CTN_CONTEXT_NO_ENV)),
+      allocator_(checked_allocator(o)),
+      host_(host_memory(allocator_)),
+      io_(o.io.size ? o.io : posix_io()),
+      log_(o.log),
+      log_user_(o.log_user),
+      log_level_(o.log_level ? o.log_level : CTN_LOG_WARN),
+      ledger_(o.memory_limit),
+      objects_(ledger_, host_),
+      executor_(o.executor.size ? Executor(o.executor) : Executor(own_threads(o, use_env_))),
+      config_(use_env_),
+      random_(o.random),
+      philox_(o.seed ? o.seed : std::random_device{}()) {
+  if (o.random.size && !o.random.draw) fail(CTN_EINVAL, "context: random needs draw");
+  if (o.executor.size && !o.executor.run) fail(CTN_EINVAL, "context: executor needs run");
+}
+
+Context::~Context() {
+  for (int32_t i = 0; i < device_count_.load(); ++i) delete devices_[static_cast<size_t>(i)].load();
+}
+
+void Context::release() {
+  if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (objects_.close()) delete this;
+}
+
+void* Context::alloc_object(uint64_t bytes) {
+  if (void* p = objects_.get(bytes)) [[likely]]
+    return p;
+  trim();
+  if (void* p = objects_.get(bytes)) return p;
+  out_of_memory(bytes);
+}
+
+void Context::free_object(void* p, uint64_t bytes) noexcept {
+  if (objects_.put(p, bytes)) [[unlikely]]
+    delete this;  // closed, and this was the last object
+}
+
+void* Context::alloc_data(Device& device, uint64_t bytes) {
+  if (void* p = device.pool->get(bytes)) [[likely]]
+    return p;
+  trim();
+  if (void* p = device.pool->get(bytes)) return p;
+  out_of_memory(bytes);
+}
+
+uint64_t Context::trim() {
+  uint64_t bytes = objects_.trim();
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i)
+    bytes += devices_[static_cast<size_t>(i)].load()->pool->trim();
+  return bytes;
+}
+
+void Context::out_of_memory(uint64_t bytes) {
+  ctn_memory_stats stats{};
+  ledger_.fill(&stats);
+  std::string text = "out of memory: " + mb(bytes) + " asked for, " + mb(stats.used) +
+                     " in use, " + mb(stats.cached) + " cached";
+  text += stats.limit ? ", limit " + mb(stats.limit) : ", no limit set";
+  // The largest holders by who asked for them.
+  std::vector<std::pair<uint64_t, const char*>> holders;
+  {
+    std::lock_guard lock(track_mutex_);
+    for (const Storage* s = tracked_; s; s = s->next) {
+      const char* owner = s->owner ? s->owner : "array";
+      const auto it = std::find_if(holders.begin(), holders.end(), [&](const auto& h) {
+        return std::strcmp(h.second, owner) == 0;
+      });
+      if (it != holders.end())
+        it->first += s->bytes;
+      else
+        holders.emplace_back(s->bytes, owner);
+    }
+  }
+  std::sort(holders.begin(), holders.end(), std::greater<>());
+  if (holders.size() > 5) holders.resize(5);
+  for (size_t i = 0; i < holders.size(); ++i)
+    text += (i ? ", " : "; largest holders: ") + std::string(holders[i].second) + " " +
+            mb(holders[i].first);
+  fail(CTN_ENOMEM, std::move(text));
+}
+
+void Context::track(Storage& s) {
+  std::lock_guard lock(track_mutex_);
+  s.next = tracked_;
+  if (tracked_) tracked_->prev = &s;
+  tracked_ = &s;
+  s.flags |= kStorageTracked;
+}
+
+void Context::untrack(Storage& s) noexcept {
+  std::lock_guard lock(track_mutex_);
+  (s.prev ? s.prev->next : tracked_) = s.next;
+  if (s.next) s.next->prev = s.prev;
+}
+
+void Context::open_device(const ctn_context_options& o) {
+  load_default_plugins(use_env_);
+  const std::string_view name = o.device.n ? view(o.device) : "cpu";
+  if (name != "auto") {
+    default_device_ = &device(name);
+    return;
+  }
+  std::string reasons;
+  for (const std::string& candidate : backend_preference(use_env_)) {
+    try {
+      default_device_ = &device(candidate);
+      if (!reasons.empty())
+        log(CTN_LOG_WARN, "loader", "auto: using " + candidate + "; " + reasons);
+      return;
+    } catch (const Error& e) {
+      reasons += candidate + ": " + e.what() + "; ";
+    }
+  }
+  fail(CTN_ENOTFOUND, "auto: no backend can be used; " + reasons);
+}
+
+Device& Context::device(std::string_view name) {
+  const size_t colon = name.find(':');
+  const std::string_view backend_name = name.substr(0, colon);
+  int32_t id = 0;
+  if (colon != std::string_view::npos) {
+    const std::string digits(name.substr(colon + 1));
+    char* end = nullptr;
+    const long n = std::strtol(digits.c_str(), &end, 10);
+    if (digits.empty() || *end || n < 0 || n > 4096)
+      fail(CTN_EINVAL, "device '" + std::string(name) + "': the number after ':' is not an id");
+    id = static_cast<int32_t>(n);
+  }
+  const Backend& backend = require_backend(backend_name, use_env_);
+  std::lock_guard lock(device_mutex_);
+  for (int32_t i = 0; i < device_count_.load(); ++i) {
+    Device& d = *devices_[static_cast<size_t>(i)].load();
+    if (d.backend == &backend && d.dl.id == id) return d;
+  }
+  int32_t count = 0;
+  ctn_str why{};
+  const Backend& owner = *backend.device_owner;
+  check_status(owner.def.device_count(owner.def.self, &count, &why), "device count");
+  if (id >= count)
+    fail(CTN_EDEVICE, "device '" + std::string(name) + "' does not exist: backend '" +
+                          backend.name + "' has " + std::to_string(count) + " devices" +
+                          (why.n ? " (" + std::string(view(why)) + ")" : ""));
+  return add_device(backend, id);
+}
+
+Device& Context::device(ctn_device dl) {
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
+    Device& d = *devices_[static_cast<size_t>(i)].load();
+    if (d.dl.type == dl.type && d.dl.id == dl.id) return d;
+  }
+  fail(CTN_EDEVICE, "device type " + std::to_string(dl.type) + " id " + std::to_string(dl.id) +
+                        " is not open in this context");
+}
+
+Device& Context::add_device(const Backend& backend, int32_t id) {
+  const int32_t n = device_count_.load();
+  if (n == kMaxDevices) fail(CTN_EUNSUPPORTED, "context: too many devices");
+  auto d = std::make_unique<Device>();
+  d->ctx = this;
+  d->backend = &backend;
+  d->dl = {backend.def.device_type, id};
+  d->index = n;
+  d->name = backend.name + ":" + std::to_string(id);
+  d->host_memory = backend.def.flags & CTN_BACKEND_HOST_MEMORY;
+  d->pool = std::make_unique<MemoryPool>(
+      ledger_, RawSource{d.get(), device_source_alloc, device_source_free, d->host_memory});
+  Device& added = *d;
+  devices_[static_cast<size_t>(n)].store(d.release(), std::memory_order_release);
+  device_count_.store(n + 1, std::memory_order_release);
+  return added;
+}
+
+void Context::draw(int32_t kind, void* dst, int64_t n) {
+  if (n < 0) fail(CTN_EINVAL, "random: n is " + std::to_string(n));
+  std::lock_guard lock(random_mutex_);
+  if (random_.size)
+    check_status(random_.draw(random_.user, kind, dst, n), "random");
+  else
+    philox_.draw(kind, dst, n);
+}
+
+void Context::seed(uint64_t seed) {
+  std::lock_guard lock(random_mutex_);
+  philox_.seed(seed);
+}
+
+void Context::log(int32_t level, std::string_view topic, std::string_view text) const {
+  if (logs(level)) log_(log_user_, level, str(topic), str(text));
+}
+
+void Context::synchronize() {
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
+    const Device& d = *devices_[static_cast<size_t>(i)].load();
+    const Backend* owner = d.backend->stream_owner;
+    if (owner && owner->def.sync)
+      check_status(owner->def.sync(owner->def.self, d.dl.id), d.name);
+  }
+}
+
+}  // namespace catena

@@ -1,0 +1,296 @@
+// ExprFn: see expr_fn.h.
+#include "core/expr_fn.h"
+
+#include <cstring>
+
+#include "core/call.h"
+
+namespace catena {
+namespace {
+
+constexpr int kMaxFnArgs = CTN_FORM_MAX_ARGS;
+
+ExprFn* make_fn(const char* in, const char* out, const char* map, const char* reduce,
+                const char* name, bool same_shape) {
+  expr::Source s;
+  s.in = expr::parse_params(in, name);
+  s.out = expr::parse_params(out, name);
+  s.map = map;
+  if (reduce) s.reduce = reduce;
+  return new ExprFn(expr::Row::parse(s, name), name, same_shape);  // lives with the process
+}
+
+const ExprFn& sum_fn() {
+  static const ExprFn* f = make_fn("T x", "T y", "x", "a + b", "sum of gradients", false);
+  return *f;
+}
+const ExprFn& add_fn() {
+  static const ExprFn* f = make_fn("T a, T b", "T y", "y = a + b", nullptr, "sum of gradients", true);
+  return *f;
+}
+
+uint64_t low_bits(int32_t n) { return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1; }
+
+bool same_dims(std::span<const int64_t> a, std::span<const int64_t> b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin());
+}
+
+}  // namespace
+
+ExprFn::ExprFn(std::shared_ptr<const expr::Row> row, std::string name, bool same_shape)
+    : row_(std::move(row)), name_(std::move(name)), same_shape_(same_shape) {
+  const auto n_in = static_cast<size_t>(row_->n_in());
+  align_.assign(n_in + static_cast<size_t>(row_->n_out()), Align::kFull);
+  if (row_->is_reduction())
+    std::fill(align_.begin() + static_cast<ptrdiff_t>(n_in), align_.end(), Align::kReduced);
+  keeps_space_ = row_->is_reduction();
+}
+
+void ExprFn::find_space(const Request& request, Space& space) const {
+  if (same_shape_ && !request.in.empty()) {
+    space.set(request.in[0]->shape());
+    return;
+  }
+  std::vector<int64_t> shape, joined;
+  for (size_t i = 0; i < request.in.size(); ++i) {
+    if (row_->arg_role(static_cast<int32_t>(i)) == CTN_ROLE_RAW) continue;
+    if (!broadcast_shapes(shape, request.in[i]->shape(), joined))
+      fail(CTN_ESHAPE, "[" + name_ + "] input " + std::to_string(i) + " of shape " +
+                           shape_text(request.in[i]->shape()) + " does not broadcast with " +
+                           shape_text(shape));
+    shape.swap(joined);
+  }
+  space.set(shape);
+}
+
+void ExprFn::call(Context& ctx, const Request& request, std::span<Variable*> out) const {
+  const auto n_in = request.in.size();
+  const size_t n_args = n_in + out.size();
+  Space space;
+  if (request.space)
+    space = *request.space;
+  else
+    find_space(request, space);
+  Device* device = nullptr;
+  Array* args[kMaxFnArgs];
+  uint8_t dtypes[kMaxFnArgs];
+  Ref<Array> packed[kMaxFnArgs];  // C-order copies of raw arguments
+  for (size_t i = 0; i < n_in; ++i) {
+    args[i] = &request.in[i]->array();
+    dtypes[i] = args[i]->dtype;
+    if (!device) device = &args[i]->device();
+    if (device != &args[i]->device())
+      fail(CTN_EINVAL, "[" + name_ + "] inputs are on " + device->name + " and " +
+                           args[i]->device().name);
+    if (row_->arg_role(static_cast<int32_t>(i)) == CTN_ROLE_RAW && !args[i]->contiguous) {
+      packed[i] = to_contiguous(*args[i]);
+      args[i] = packed[i].get();
+    }
+  }
+  if (!device) device = &ctx.default_device();
+  for (size_t k = 0; k < out.size(); ++k) {
+    const int32_t asked = k < request.out_dtypes.size() ? request.out_dtypes[k] : -1;
+    dtypes[n_in + k] = asked < 0 ? expr::kInfer : static_cast<uint8_t>(asked);
+  }
+  const Compiled& compiled = forms_.get(*row_, {dtypes, n_args});
+  const ctn_form& form = compiled.c();
+  uint64_t bits[kMaxFnArgs];
+  for (int32_t s = 0; s < form.n_scalars; ++s)
+    bits[s] = scalar_bits(form.scalars[s], request.scalars[static_cast<size_t>(s)]);
+
+  int64_t reduced[CTN_MAX_NDIM];
+  const int32_t n_reduced = keeps_space_ ? space.reduced_shape(reduced) : 0;
+  Ref<Array> made[kMaxFnArgs];
+  for (size_t k = 0; k < out.size(); ++k) {
+    const std::span<const int64_t> shape = align_[n_in + k] == Align::kFull
+                                               ? space.dims()
+                                               : std::span<const int64_t>(reduced, static_cast<size_t>(n_reduced));
+    made[k] = Array::make(*device, form.args[n_in + k].dtype, shape, name_.c_str());
+    args[n_in + k] = made[k].get();
+  }
+  launch(compiled, *device, space, {args, n_args}, align_, bits);
+  Ref<Variable> results[kMaxFnArgs];
+  for (size_t k = 0; k < out.size(); ++k) results[k] = Variable::make(ctx, made[k].get(), false);
+  Variable* raw[kMaxFnArgs];
+  for (size_t k = 0; k < out.size(); ++k) raw[k] = results[k].get();
+  record(ctx, request, space, {raw, out.size()});
+  for (size_t k = 0; k < out.size(); ++k) out[k] = results[k].detach();
+}
+
+uint64_t ExprFn::reads(uint64_t needed) const {
+  if (needed < kReadsCached) {
+    const uint64_t known = reads_[needed].load(std::memory_order_relaxed);
+    if (known) return known;
+  }
+  const uint64_t packed = (row_->grad_reads_in(needed) & 0xffffffffu) |
+                          (row_->grad_reads_out(needed) & 0x7fffffffu) << 32 |
+                          uint64_t{1} << 63;
+  if (needed < kReadsCached) reads_[needed].store(packed, std::memory_order_relaxed);
+  return packed;
+}
+
+void ExprFn::record(Context& ctx, const Request& request, const Space& space,
+                    std::span<Variable*> out) const {
+  if (!(ctx.config().flags() & kEnableBackprop)) return;
+  if (request.op && request.op->flags & CTN_OP_NODIFF) return;
+  uint64_t needed = 0;
+  for (size_t i = 0; i < request.in.size(); ++i)
+    if (request.in[i]->requires_grad) needed |= uint64_t{1} << i;
+  needed &= row_->differentiable();
+  if (!needed) return;
+  const uint64_t keep = reads(needed);
+  const auto n_in = static_cast<int32_t>(request.in.size());
+  Node* node = Node::make(ctx, n_in, static_cast<int32_t>(out.size()), request.scalars,
+                          keeps_space_ ? &space : nullptr);
+  node->op = request.op;
+  node->fn = this;
+  int32_t rank = 0;
+  for (int32_t i = 0; i < n_in; ++i) {
+    Variable* v = request.in[static_cast<size_t>(i)];
+    v->retain_node();
+    node->in[i] = v;
+    rank = std::max(rank, v->rank);
+    if (keep >> i & 1) (node->kept_in[i] = v->data)->retain();
+  }
+  node->rank = rank;
+  for (size_t k = 0; k < out.size(); ++k) {
+    if (keep >> (32 + k) & 1) (node->kept_out[k] = out[k]->data)->retain();
+    if (is_floating(out[k]->dtype)) {
+      out[k]->requires_grad = true;
+      out[k]->set_creator(node, static_cast<int32_t>(k));
+    }
+  }
+  node->release();
+}
+
+const ExprFn& ExprFn::gradient(uint64_t needed, uint64_t given) const {
+  std::lock_guard lock(mutex_);
+  std::unique_ptr<ExprFn>& slot = gradients_[{needed, given}];
+  if (slot) return *slot;
+  auto made = std::make_unique<ExprFn>(row_->gradient(needed, given), name_ + " gradient", false);
+  const auto n_in = static_cast<size_t>(row_->n_in());
+  const std::vector<expr::GradArg>& args = made->row_->grad_args();
+  for (size_t i = 0; i < args.size(); ++i) {
+    const auto index = static_cast<size_t>(args[i].index);
+    made->align_[i] = align_[args[i].kind == expr::GradArg::kInput ? index : n_in + index];
+    if (made->align_[i] == Align::kReduced) made->keeps_space_ = true;
+  }
+  slot = std::move(made);
+  return *slot;
+}
+
+void ExprFn::backward(Node& node, std::span<Variable* const> gy, uint64_t needed,
+                      std::span<Ref<Variable>> gx) const {
+  uint64_t given = 0;
+  const Variable* any = nullptr;
+  for (size_t j = 0; j < gy.size(); ++j)
+    if (gy[j]) {
+      given |= uint64_t{1} << j;
+      any = gy[j];
+    }
+  if (!any) return;
+  given |= ~low_bits(node.n_out);
+  needed &= row_->differentiable();
+  if (!needed) return;
+  const ExprFn& g = gradient(needed, given);
+  const std::vector<expr::GradArg>& args = g.row_->grad_args();
+  Space space;
+  if (node.has_space())
+    space = node.space();
+  else
+    space.set(any->shape());
+  Ref<Variable> held[kMaxFnArgs];
+  Variable* in[kMaxFnArgs];
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i].kind == expr::GradArg::kInput)
+      held[i] = node.input(args[i].index);
+    else if (args[i].kind == expr::GradArg::kOutput)
+      held[i] = node.output(args[i].index);
+    else
+      held[i] = Ref<Variable>::share(gy[static_cast<size_t>(args[i].index)]);
+    in[i] = held[i].get();
+  }
+  std::vector<ctn_value> scalars(node.attrs, node.attrs + node.n_attrs);
+  if (g.row_->takes_count()) {
+    ctn_value count{};
+    count.kind = CTN_INT;
+    count.u.i = 1;
+    for (int32_t d = 0; d < space.ndim; ++d)
+      if (space.axes >> d & 1) count.u.i *= space.shape[d];
+    scalars.push_back(count);
+  }
+  const std::vector<int32_t>& targets = g.row_->grad_outputs();
+  Variable* out[kMaxFnArgs];
+  Request request;
+  request.in = {in, args.size()};
+  request.scalars = scalars;
+  request.op = nullptr;
+  request.space = &space;
+  g.call(*node.ctx, request, {out, targets.size()});
+  for (size_t k = 0; k < targets.size(); ++k) {
+    Ref<Variable> result = Ref<Variable>::take(out[k]);
+    if (g.row_->zero_outputs() >> k & 1) continue;
+    const auto i = static_cast<size_t>(targets[k]);
+    if (align_[i] == Align::kReduced)
+      result = sum_axes(*node.ctx, *result, space);
+    else if (!same_dims(node.in[i]->shape(), space.dims()))
+      result = sum_to_shape(*node.ctx, *result, node.in[i]->shape());
+    gx[i] = std::move(result);
+  }
+}
+
+Ref<Variable> sum_axes(Context& ctx, Variable& v, const Space& space) {
+  Variable* in[] = {&v};
+  Variable* out[1];
+  ExprFn::Request request;
+  request.in = in;
+  request.space = &space;
+  sum_fn().call(ctx, request, out);
+  return Ref<Variable>::take(out[0]);
+}
+
+Ref<Variable> sum_to_shape(Context& ctx, Variable& v, std::span<const int64_t> shape) {
+  Space space;
+  space.set(v.shape());
+  const int32_t extra = space.ndim - static_cast<int32_t>(shape.size());
+  for (int32_t d = 0; d < space.ndim; ++d) {
+    if (d < extra) {
+      space.axes |= 1u << d;
+    } else if (shape[static_cast<size_t>(d - extra)] != space.shape[d]) {
+      space.axes |= 1u << d;
+      space.ones |= 1u << d;
+    }
+  }
+  return sum_axes(ctx, v, space);
+}
+
+Ref<Variable> add_variables(Variable& a, Variable& b) {
+  Variable* in[] = {&a, &b};
+  Variable* out[1];
+  ExprFn::Request request;
+  request.in = in;
+  add_fn().call(*a.ctx, request, out);
+  return Ref<Variable>::take(out[0]);
+}
+
+uint32_t axes_mask(std::string_view what, const ctn_value& axis, int32_t ndim) {
+  const uint32_t all = ndim >= 32 ? ~0u : (1u << ndim) - 1;
+  if (axis.kind == CTN_ABSENT || axis.kind == CTN_NONE) return all;
+  const int64_t* list = axis.kind == CTN_INT ? &axis.u.i : axis.u.is;
+  const uint32_t n = axis.kind == CTN_INT ? 1 : axis.n;
+  uint32_t mask = 0;
+  for (uint32_t k = 0; k < n; ++k) {
+    const int64_t a = list[k] < 0 ? list[k] + ndim : list[k];
+    if (a < 0 || a >= ndim)
+      fail(CTN_ESHAPE, "[" + std::string(what) + "] axis " + std::to_string(list[k]) +
+                           " is out of range for an array of " + std::to_string(ndim) +
+                           " dimensions");
+    if (mask >> a & 1)
+      fail(CTN_EINVAL, "[" + std::string(what) + "] axis " + std::to_string(list[k]) +
+                           " is given twice");
+    mask |= 1u << a;
+  }
+  return mask;
+}
+
+}  // namespace catena
