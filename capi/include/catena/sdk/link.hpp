@@ -126,11 +126,10 @@ template <auto fn>
 ctn_status CTN_CALL link_moved(void*, ctn_link link, ctn_device device) {
   return guarded([&] { fn(LinkRef(link), device); });
 }
-// void fn(ctn_optimizer, Vars params, Attrs)
+// void fn(const ctn_hook_call&, Vars params, Attrs)
 template <auto fn>
-ctn_status CTN_CALL hook_call(void*, ctn_optimizer opt, const ctn_variable* params, int32_t n,
-                              const ctn_value* attrs) {
-  return guarded([&] { fn(opt, Vars(params, n), Attrs(attrs)); });
+ctn_status CTN_CALL hook_call(void*, const ctn_hook_call* call) {
+  return guarded([&] { fn(*call, Vars(call->params, call->n), Attrs(call->attrs)); });
 }
 // void fn(ctn_array, Attrs)
 template <auto fn>
