@@ -1,6 +1,6 @@
 // Type checks of an op as data: texts such as "x.shape[1] == W.shape[1]" parsed once, evaluated per
-// call, and rendered as Chainer's Expect/Actual message when one fails. Source of the message format:
-// Chainer 4.3.1 documentation, "Type checks".
+// call, and rendered as Chainer's Expect/Actual message when one fails. Source of the message
+// format: Chainer 4.3.1 documentation, "Type checks".
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"

@@ -1,6 +1,6 @@
 // The process-wide registry: ops, backends, kernels, links, optimizers, hooks, initializers, each a
-// deep copy of what a plugin registered. Entries are never removed or moved, ids are consecutive, and
-// reading takes no lock. Names nothing itself: everything in it comes from plugins.
+// deep copy of what a plugin registered. Entries are never removed or moved, ids are consecutive,
+// and reading takes no lock. Names nothing itself: everything in it comes from plugins.
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
@@ -23,25 +23,27 @@ namespace expr {
 class Row;
 }
 class TypeChecks;
+struct Tables;
 
 inline constexpr int kMaxBackends = 16;
 
 struct Backend {
   int32_t id = 0;
-  std::string name;
-  Backend* parent = nullptr;
-  ctn_backend_def def{};  // members the plugin left NULL are its parent's, `owner` says whose
-  // whose `self` goes with each inherited group of members
-  Backend* memory_owner = nullptr;   // alloc, free, copy
-  Backend* compile_owner = nullptr;  // compile, launch, release
-  Backend* device_owner = nullptr;   // device_count, device_info
-  Backend* stream_owner = nullptr;   // sync, stream_*, event_*
+  std::string name, plugin;
+  const Backend* parent = nullptr;
+  ctn_backend_def def{};  // groups of members the plugin left NULL are its parent's
+  // Whose `self` goes with each group; NULL where nobody up the line has the group.
+  const Backend* memory_owner = nullptr;   // alloc, free, copy: never NULL
+  const Backend* device_owner = nullptr;   // device_count, device_info: never NULL
+  const Backend* compile_owner = nullptr;  // compile, launch, release
+  const Backend* stream_owner = nullptr;   // sync, stream_*, event_*
 };
 
 struct Kernel {
-  ctn_kernel_def def{};
-  Backend* backend = nullptr;
-  uint32_t dtypes = ~0u;  // bit per CTN_BOOL8...: accepted dtypes of the first input
+  ctn_kernel_def def{};  // `dtypes` is not to be read, the mask is
+  std::string plugin;
+  const Backend* backend = nullptr;  // set once both op and backend are there
+  uint32_t dtypes = ~0u;             // bit per CTN_BOOL8...: accepted dtypes of the first input
 };
 
 // Candidates for (op, backend), best first: own kernels by priority, then the parent's.
@@ -51,19 +53,23 @@ struct KernelList {
 
 struct InputDef {
   std::string name;
-  uint32_t flags = 0;
-  uint32_t dtypes = ~0u;  // bit per dtype number
+  std::string type;     // dtype class as written, without the variable
+  std::string var;      // type variable: inputs of an expression op that share it have one dtype
+  uint32_t flags = 0;   // CTN_IN_*
+  uint32_t dtypes = 0;  // bit per dtype number
 };
 struct OutputDef {
   std::string name;
-  uint32_t flags = 0;
-  int32_t like = -1;   // dtype of this input, or
-  int32_t dtype = -1;  // this dtype number
+  std::string type;
+  uint32_t flags = 0;  // CTN_OUT_*
+  // dtype of this input, or this dtype number; both -1: as infer or compose decides
+  int32_t like = -1;
+  int32_t dtype = -1;
 };
 struct AttrDef {
   std::string name;
   std::string doc;
-  uint64_t kinds = 0;  // with CTN_REQUIRED
+  uint64_t kinds = 0;    // with CTN_REQUIRED
   ctn_value fallback{};  // pointers into the registry's own storage
 };
 
@@ -74,15 +80,18 @@ struct Op {
   std::vector<InputDef> in;
   std::vector<OutputDef> out;
   std::vector<AttrDef> attrs;
-  int32_t n_visible = 0;       // outputs without CTN_OUT_HIDDEN
-  bool variadic = false;       // last input
-  int32_t min_in = 0;          // inputs that must be given
+  int32_t n_visible = 0;  // outputs without CTN_OUT_HIDDEN
+  bool variadic = false;  // last input
+  int32_t min_in = 0;     // inputs that must be given
+  // Bit i: backward reads input (output) i; the last bit of a variadic op is set for all that
+  // follow.
   uint64_t retain_in = 0, retain_out = 0;
   std::vector<std::string> check_texts;
   std::unique_ptr<const TypeChecks> checks;  // NULL if there are none
   std::shared_ptr<const expr::Row> row;      // expression ops
-  ctn_op_def def{};                          // callbacks and self; its pointers are not to be read
-  std::string plugin;                        // who registered it
+  std::vector<int32_t> scalar_attrs;         // attribute behind each scalar of the row
+  ctn_op_def def{};    // texts point into the registry's own storage; its arrays are NULL
+  std::string plugin;  // who registered it
   // indexed by backend id; replaced (never freed) when kernels are added
   std::array<std::atomic<const KernelList*>, kMaxBackends> kernels{};
 };
@@ -92,7 +101,7 @@ template <class Def>
 struct Entry {
   std::string name, doc, page, plugin;
   std::vector<AttrDef> attrs;  // constructor arguments or hyperparameters
-  Def def{};                   // strings and arrays point into the registry's own storage
+  Def def{};                   // texts and arrays point into the registry's own storage
 };
 using LinkEntry = Entry<ctn_link_def>;
 using OptimizerEntry = Entry<ctn_optimizer_def>;
@@ -103,7 +112,8 @@ class Registry {
  public:
   static Registry& get();  // leaked on purpose: nothing runs at exit
 
-  // Lock-free; NULL or -1 where there is none.
+  // Lock-free; NULL where there is none. While a plugin registers, its own thread also finds what
+  // it has added so far; ids given out then are void if its init fails.
   const Op* op(int32_t id) const noexcept;
   int32_t op_count() const noexcept;
   const Op* find_op(std::string_view name) const;
@@ -118,27 +128,17 @@ class Registry {
   // Everything as JSON (docs/schema.md); made anew on each call.
   std::string json() const;
 
-  // Registration, used by the loader: nothing is visible before commit(), nothing stays after
-  // roll-back (destruction without commit).
+  // Registration (core/transaction.h): nothing is visible to others before commit(), nothing stays
+  // after roll-back, which is destruction without commit.
   class Transaction;
 
  private:
   struct Impl;
+  const Tables& tables() const noexcept;
   Impl* impl_;
   Registry();
 };
 
-// Loads plugins. Search order and manifests: docs/plugins.md.
-void load_plugin_file(std::string_view absolute_path);
-void add_plugin_dir(std::string_view absolute_path);
-// Loads every plugin whose manifest says `autoload = yes` (op, link, optimizer sets); once.
-void load_default_plugins(bool use_env);
-// The backend, loading the plugin whose manifest provides "backend:NAME"; throws CTN_ENOTFOUND with
-// every path tried and why.
-const Backend& require_backend(std::string_view name, bool use_env);
-// Names of backends for "auto", best first, with the environment's preference.
-std::vector<std::string> backend_preference(bool use_env);
-std::string plugin_report();
 // The table plugins are handed (core/host.cc fills it).
 const ctn_host* host_table();
 

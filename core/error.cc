@@ -1,0 +1,85 @@
+// The last error of each thread in a fixed buffer, and the translation between exceptions and
+// status codes. Knows nothing of what failed.
+#include "core/error.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace catena {
+namespace {
+
+constexpr size_t kTextBytes = 8192;
+
+struct LastError {
+  ctn_status code = CTN_OK;
+  bool fresh = false;  // stored since the last rethrow_status()
+  char text[kTextBytes] = {};
+};
+constinit thread_local LastError last;
+
+constexpr const char* kNames[] = {
+    "ok",           "invalid argument", "out of memory",
+    "not found",    "unsupported",      "version mismatch",
+    "device error", "shape mismatch",   "dtype mismatch",
+    "no gradient",  "cancelled",        "internal error",
+    "i/o error",    "bad file format",  "NaN or infinity found",
+};
+static_assert(std::size(kNames) == CTN_ENAN + 1);
+
+bool is_known(ctn_status code) { return code >= CTN_OK && code <= CTN_ENAN; }
+
+// The longest prefix of at most `room` bytes that does not cut a UTF-8 sequence.
+size_t cut(std::string_view text, size_t room) {
+  if (text.size() <= room) return text.size();
+  size_t n = room;
+  while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xc0) == 0x80) --n;
+  return n;
+}
+
+}  // namespace
+
+void fail(ctn_status code, std::string text) { throw Error(code, std::move(text)); }
+
+void rethrow_status(ctn_status code, std::string_view where) {
+  const bool has_text = last.fresh && last.code == code;
+  last.fresh = false;
+  if (has_text) throw Error(code, last.text);
+  const std::string who = where.empty() ? "a callback" : std::string(where);
+  if (!is_known(code))
+    fail(CTN_EINTERNAL, who + " returned unknown status " + std::to_string(code));
+  fail(code, who + " failed without a text: " + status_name(code));
+}
+
+ctn_status store_error(ctn_status code, std::string_view text) noexcept {
+  if (!is_known(code)) code = CTN_EINTERNAL;
+  const size_t n = cut(text, kTextBytes - 1);
+  if (n != 0) std::memmove(last.text, text.data(), n);  // text may be last_error_text() itself
+  last.text[n] = '\0';
+  last.code = code;
+  last.fresh = true;
+  return code;
+}
+
+ctn_status store_current_exception() noexcept {
+  try {
+    throw;
+  } catch (const Error& e) {
+    return store_error(e.code(), e.what());
+  } catch (const std::bad_alloc&) {
+    return store_error(CTN_ENOMEM, "out of host memory");
+  } catch (const std::exception& e) {
+    return store_error(CTN_EINTERNAL, e.what());
+  } catch (...) {
+    return store_error(CTN_EINTERNAL, "an exception of unknown type");
+  }
+}
+
+ctn_status last_error_code() noexcept { return last.code; }
+const char* last_error_text() noexcept { return last.text; }
+
+const char* status_name(ctn_status status) noexcept {
+  return is_known(status) ? kNames[status] : "unknown status";
+}
+
+}  // namespace catena
