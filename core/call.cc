@@ -16,13 +16,20 @@ namespace {
 constexpr size_t kStackIn = 16;
 constexpr size_t kStackAttrs = 24;
 
-// A row op's function and where its parameters come from.
+// A row op's function and the attributes that the core itself reads.
 struct OpFunction {
-  const ExprFn* fn;
-  std::vector<int32_t> scalar_attr;  // attribute index of each scalar
-  std::vector<int32_t> out_dtype_attr;
-  int32_t axis = -1, keepdims = -1, dtype = -1;
+  explicit OpFunction(const Op& op);
+  const ExprFn fn;
+  const int32_t axis, keepdims, dtype;  // attribute indexes, -1: none
 };
+
+// The attribute that is a dtype and nothing else: what the op converts to.
+int32_t dtype_attr(const Op& op) {
+  for (size_t i = 0; i < op.attrs.size(); ++i)
+    if ((op.attrs[i].kinds & ~CTN_REQUIRED) == CTN_KIND_BIT(CTN_DTYPE))
+      return static_cast<int32_t>(i);
+  return -1;
+}
 
 int32_t attr_index(const Op& op, std::string_view name) {
   for (size_t i = 0; i < op.attrs.size(); ++i)
@@ -32,30 +39,22 @@ int32_t attr_index(const Op& op, std::string_view name) {
 
 constexpr int32_t kMaxOps = 8192;
 
-OpFunction* make_function(const Op& op) {
-  auto f = std::make_unique<OpFunction>();
-  const bool same = op.flags & CTN_OP_SAME_SHAPE;
-  f->fn = new ExprFn(op.row, op.name, same);
-  for (int32_t s = 0; s < op.row->n_scalars(); ++s)
-    f->scalar_attr.push_back(attr_index(op, op.row->scalar_name(s)));
-  f->axis = attr_index(op, "axis");
-  f->keepdims = attr_index(op, "keepdims");
-  f->dtype = attr_index(op, "dtype");
-  return f.release();
-}
+OpFunction::OpFunction(const Op& op)
+    : fn(op.row, op.name, op.flags & CTN_OP_SAME_SHAPE),
+      axis(attr_index(op, "axis")),
+      keepdims(attr_index(op, "keepdims")),
+      dtype(dtype_attr(op)) {}
 
-OpFunction& op_function(const Op& op) {
+const OpFunction& op_function(const Op& op) {
   static auto* table = new std::array<std::atomic<OpFunction*>, kMaxOps>{};
   if (op.id >= kMaxOps) fail(CTN_EUNSUPPORTED, "too many ops are registered");
   auto& slot = (*table)[static_cast<size_t>(op.id)];
   if (OpFunction* f = slot.load(std::memory_order_acquire)) return *f;
-  OpFunction* made = make_function(op);
+  auto made = std::make_unique<OpFunction>(op);
   OpFunction* expected = nullptr;
-  if (!slot.compare_exchange_strong(expected, made, std::memory_order_acq_rel)) {
-    delete made;  // its ExprFn stays: another thread may not see it, but nobody else does either
+  if (!slot.compare_exchange_strong(expected, made.get(), std::memory_order_acq_rel))
     return *expected;
-  }
-  return *made;
+  return *made.release();
 }
 
 // Everything about one call, on the stack.
@@ -184,8 +183,9 @@ struct Call {
 void call_expression(Call& c, std::span<Variable*> out) {
   const OpFunction& f = op_function(c.op);
   ctn_value scalars[kStackAttrs];
-  for (size_t s = 0; s < f.scalar_attr.size(); ++s)
-    scalars[s] = c.attrs[static_cast<size_t>(f.scalar_attr[s])];
+  const size_t n_scalars = c.op.scalar_attrs.size();
+  for (size_t s = 0; s < n_scalars; ++s)
+    scalars[s] = c.attrs[static_cast<size_t>(c.op.scalar_attrs[s])];
   int32_t out_dtypes[8];
   for (size_t k = 0; k < out.size(); ++k) {
     out_dtypes[k] = c.op.out[k].like >= 0 ? -1 : c.op.out[k].dtype;
@@ -194,18 +194,18 @@ void call_expression(Call& c, std::span<Variable*> out) {
   }
   ExprFn::Request request;
   request.in = c.in;
-  request.scalars = {scalars, f.scalar_attr.size()};
+  request.scalars = {scalars, n_scalars};
   request.op = &c.op;
   request.out_dtypes = {out_dtypes, out.size()};
   Space space;
-  if (f.fn->is_reduction()) {
+  if (f.fn.is_reduction()) {
     space.set(c.in[0]->shape());
     space.axes = f.axis < 0 ? axes_mask(c.op.name, ctn_value{}, space.ndim)
                             : axes_mask(c.op.name, c.attrs[f.axis], space.ndim);
     if (f.keepdims >= 0 && c.attrs[f.keepdims].u.i) space.ones = space.axes;
     request.space = &space;
   }
-  f.fn->call(c.ctx, request, out);
+  f.fn.call(c.ctx, request, out);
 }
 
 void call_composite(Call& c, std::span<Variable*> out) {
@@ -437,7 +437,7 @@ void check_finite(const Call& c, std::span<Variable* const> out) {
 
 }  // namespace
 
-const ExprFn& function_of(const Op& op) { return *op_function(op).fn; }
+const ExprFn& function_of(const Op& op) { return op_function(op).fn; }
 
 std::string_view Node::label() const { return op ? std::string_view(op->name) : fn->name(); }
 
