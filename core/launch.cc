@@ -246,27 +246,55 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
   mark_written(form, args);
 }
 
-void launch_flat(const Compiled& c, Device& device, std::span<const FlatLaunch> launches) {
+FlatBatch::FlatBatch(const Compiled& c, Device& device)
+    : c_(c), device_(device), exec_(*device.ctx, device) {
   const ctn_form& form = c.c();
-  int64_t strides[CTN_FORM_MAX_ARGS], counts[CTN_FORM_MAX_ARGS] = {};
-  for (int32_t a = 0; a < form.n_args; ++a) strides[a] = kDtypeBytes[form.args[a].dtype];
-  Exec exec(*device.ctx, device);
-  std::vector<ctn_launch> all;
-  all.reserve(launches.size());
-  for (const FlatLaunch& f : launches) {
-    if (f.size == 0) continue;
+  for (int32_t a = 0; a < form.n_args; ++a) strides_[a] = kDtypeBytes[form.args[a].dtype];
+  program_for(c, *device.backend);
+}
+
+void FlatBatch::reserve(size_t launches) {
+  const ctn_form& form = c_.c();
+  sizes_.reserve(launches);
+  arrays_.reserve(launches * static_cast<size_t>(form.n_args));
+  scalars_.reserve(launches * static_cast<size_t>(form.n_scalars));
+}
+
+void FlatBatch::add(std::span<Array* const> args, std::span<const uint64_t> scalars) {
+  sizes_.push_back(args[0]->size);
+  arrays_.insert(arrays_.end(), args.begin(), args.end());
+  scalars_.insert(scalars_.end(), scalars.begin(), scalars.end());
+}
+
+void FlatBatch::seal() {
+  const auto n_args = static_cast<size_t>(c_.c().n_args);
+  const auto n_scalars = static_cast<size_t>(c_.c().n_scalars);
+  data_.resize(arrays_.size());
+  for (size_t k = 0; k < arrays_.size(); ++k) data_[k] = arrays_[k]->data;
+  launches_.reserve(sizes_.size());
+  for (size_t k = 0; k < sizes_.size(); ++k) {
+    if (sizes_[k] == 0) continue;
     ctn_launch l{};
     l.size = sizeof l;
     l.ndim = 1;
-    l.shape = &f.size;
-    l.data = f.data.data();
-    l.strides = strides;
-    l.counts = counts;
-    l.scalars = f.scalars.data();
-    l.exec = &exec;
-    all.push_back(l);
+    l.shape = &sizes_[k];
+    l.data = data_.data() + k * n_args;
+    l.strides = strides_;
+    l.counts = counts_;
+    l.scalars = scalars_.data() + k * n_scalars;
+    l.exec = &exec_;
+    launches_.push_back(l);
   }
-  if (!all.empty()) run(c, device, all.data(), static_cast<int32_t>(all.size()));
+}
+
+void FlatBatch::run() {
+  if (launches_.empty()) return;
+  catena::run(c_, device_, launches_.data(), static_cast<int32_t>(launches_.size()));
+  const ctn_form& form = c_.c();
+  for (size_t k = 0; k < arrays_.size(); ++k) {
+    const uint8_t role = form.args[k % static_cast<size_t>(form.n_args)].role;
+    if (role == CTN_ROLE_OUT || role == CTN_ROLE_INOUT) arrays_[k]->written();
+  }
 }
 
 uint64_t scalar_bits(uint8_t type, double value) {

@@ -86,13 +86,31 @@ class FormCache {
 void launch(const Compiled& c, Device& device, const Space& space, std::span<Array* const> args,
             std::span<const Align> align, const uint64_t* scalars);
 
-// One of many launches of the same form over contiguous arrays of equal size: optimizer updates.
-struct FlatLaunch {
-  int64_t size;
-  std::vector<void*> data;  // per argument
-  std::vector<uint64_t> scalars;
+// Many launches of one form over C-order arrays, handed to the backend together: optimizer updates.
+// All memory and the backend's program are there before run(). The arrays must outlive it.
+class FlatBatch {
+ public:
+  FlatBatch(const Compiled& c, Device& device);
+  void reserve(size_t launches);
+  // args: inputs, then outputs, of equal size; scalars: bits of each parameter's type.
+  void add(std::span<Array* const> args, std::span<const uint64_t> scalars);
+  bool empty() const { return sizes_.empty(); }
+  // Last thing before run(); nothing may be added after it.
+  void seal();
+  void run();
+
+ private:
+  const Compiled& c_;
+  Device& device_;
+  Exec exec_;
+  std::vector<int64_t> sizes_;
+  std::vector<Array*> arrays_;
+  std::vector<void*> data_;
+  std::vector<uint64_t> scalars_;
+  std::vector<ctn_launch> launches_;
+  int64_t strides_[CTN_FORM_MAX_ARGS];
+  int64_t counts_[CTN_FORM_MAX_ARGS] = {};
 };
-void launch_flat(const Compiled& c, Device& device, std::span<const FlatLaunch> launches);
 
 // Bits of a number as a parameter of type CTN_BOOL8 ... CTN_FLOAT64.
 uint64_t scalar_bits(uint8_t type, double value);

@@ -39,8 +39,8 @@ class Link : public ctn_link_s {
   // Binds attrs to the class's schema and lets it make its parts.
   static Ref<Link> create(Context& ctx, const LinkEntry& entry, std::span<const ctn_value> attrs);
   static Ref<Link> create(Context& ctx, const LinkEntry& entry, std::span<const ctn_attr> attrs);
-  // A link without class. `callback` may be NULL: then it cannot be called.
-  static Ref<Link> chain(Context& ctx, const ctn_callback* callback, int32_t n_out);
+  // A link without class. `callback` (a value of that kind) may be NULL: then it cannot be called.
+  static Ref<Link> chain(Context& ctx, const ctn_value* callback, int32_t n_out);
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
@@ -77,15 +77,19 @@ class Link : public ctn_link_s {
  private:
   Link(Context& ctx, const LinkEntry* entry, int32_t n_out);
   ~Link();
-  static Ref<Link> construct(Context& ctx, const LinkEntry& entry, std::vector<ctn_value> bound);
-  LinkItem& add(std::string_view name);
-  Ref<Link> copy_own(CopyMode mode);
+  static Ref<Link> make(Context& ctx, const LinkEntry* entry, int32_t n_out);
+  static Ref<Link> construct(Context& ctx, const LinkEntry& entry,
+                             std::span<const ctn_value> bound);
+  LinkItem& add(std::string_view name, const Context* ctx);
+  Ref<Link> copy_own(CopyMode mode, std::map<Variable*, Ref<Variable>>& params);
 
   std::atomic<int64_t> refs_{1};
   std::atomic<int64_t> parents_{0};  // links that hold this one
   Context* ctx_;
   const LinkEntry* entry_;  // NULL for a chain
   int32_t n_out_;
+  bool made_ = false;  // its class knows it: drop will be called
+  Link* next_dead_ = nullptr;
   Values attrs_;
   Values callback_;  // of a chain: one value
   std::vector<LinkItem> items_;
@@ -103,9 +107,7 @@ inline Link* to_link(ctn_link l) {
 // is walked.
 class LinkWalk {
  public:
-  explicit LinkWalk(Link& root) : root_(&root) {
-    stack_.push_back({Ref<Link>::share(&root), 0, 0, 0});
-  }
+  explicit LinkWalk(Link& root) { stack_.push_back({Ref<Link>::share(&root), 0, 0, 0}); }
   // The next item, or NULL at the end; valid until the next call.
   const LinkItem* next();
   std::string_view path() const { return path_; }  // "/l1/W"
@@ -118,9 +120,9 @@ class LinkWalk {
     int32_t pass;      // 0: parameters and persistent values, 1: children
     size_t path_size;  // of the link's own path
   };
-  Link* root_;
   Link* owner_ = nullptr;
   std::vector<Frame> stack_;
+  Ref<Link> entering_;  // child returned last
   std::string path_;
   LinkItem current_;
 };

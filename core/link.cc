@@ -1,0 +1,208 @@
+// Links: making and releasing them, their parts, calls. Copying, moving and what walks a whole tree
+// is in link_tree.cc.
+#include "core/link.h"
+
+#include <algorithm>
+#include <new>
+
+#include "core/parameter.h"
+
+namespace catena {
+namespace {
+
+std::string quoted_name(std::string_view name) { return "'" + std::string(name) + "'"; }
+
+// Links whose count fell to zero while another was being freed on this thread: deep trees are
+// released in a loop.
+thread_local Link* t_dead = nullptr;
+thread_local bool t_draining = false;
+
+void check_outputs(std::span<ctn_variable> out, const std::string& who) {
+  if (std::ranges::find(out, nullptr) == out.end()) return;
+  for (ctn_variable& v : out)
+    if (v) Ref<Variable>::take(static_cast<Variable*>(std::exchange(v, nullptr)));
+  fail(CTN_EINTERNAL, who + " left out an output");
+}
+
+}  // namespace
+
+Link::Link(Context& ctx, const LinkEntry* entry, int32_t n_out)
+    : ctx_(&ctx), entry_(entry), n_out_(n_out) {}
+
+Link::~Link() {
+  if (entry_ && entry_->def.drop && made_) entry_->def.drop(entry_->def.self, this);
+  for (LinkItem& item : items_)
+    if (item.child) item.child->parents_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Link::release() noexcept {
+  if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  next_dead_ = std::exchange(t_dead, this);
+  if (t_draining) return;
+  t_draining = true;
+  while (Link* dead = t_dead) {
+    t_dead = dead->next_dead_;
+    Context* ctx = dead->ctx_;
+    dead->~Link();
+    ctx->free_object(dead, sizeof(Link));
+  }
+  t_draining = false;
+}
+
+Ref<Link> Link::make(Context& ctx, const LinkEntry* entry, int32_t n_out) {
+  void* block = ctx.alloc_object(sizeof(Link));
+  return Ref<Link>::take(new (block) Link(ctx, entry, n_out));
+}
+
+Ref<Link> Link::construct(Context& ctx, const LinkEntry& entry, std::span<const ctn_value> bound) {
+  Ref<Link> link = make(ctx, &entry, entry.def.n_out);
+  link->attrs_ = Values(bound);
+  link->made_ = true;
+  if (entry.def.init)
+    check_status(entry.def.init(entry.def.self, link.get(), link->attrs().data()), entry.name);
+  return link;
+}
+
+Ref<Link> Link::create(Context& ctx, const LinkEntry& entry, std::span<const ctn_value> attrs) {
+  std::vector<ctn_value> bound(entry.attrs.size());
+  bind_attrs(entry.name, entry.attrs, attrs, bound.data());
+  return construct(ctx, entry, bound);
+}
+
+Ref<Link> Link::create(Context& ctx, const LinkEntry& entry, std::span<const ctn_attr> attrs) {
+  std::vector<ctn_value> bound(entry.attrs.size());
+  bind_named(entry.name, entry.attrs, attrs, bound.data());
+  return construct(ctx, entry, bound);
+}
+
+Ref<Link> Link::chain(Context& ctx, const ctn_value* callback, int32_t n_out) {
+  if (n_out < 0) fail(CTN_EINVAL, "a chain cannot have " + std::to_string(n_out) + " outputs");
+  Ref<Link> link = make(ctx, nullptr, n_out);
+  if (callback) link->callback_ = Values({callback, 1});
+  return link;
+}
+
+void Link::call(std::span<const ctn_variable> in, std::span<ctn_variable> out) {
+  const auto n_in = static_cast<int32_t>(in.size());
+  const auto n_given = static_cast<int32_t>(out.size());
+  const std::string who(class_name());
+  std::ranges::fill(out, nullptr);
+  if (n_given != n_out_)
+    fail(CTN_EINVAL, who + " gives " + std::to_string(n_out_) + " outputs, room is for " +
+                         std::to_string(n_given));
+  if (!entry_) {
+    if (callback_.size() == 0) fail(CTN_EINVAL, "this chain was made without a function to call");
+    const ctn_callback& c = *callback_[0].u.callback;
+    check_status(c.call(c.user, in.data(), n_in, out.data(), n_given), who);
+    check_outputs(out, who);
+    return;
+  }
+  if (entry_->def.n_in >= 0 && entry_->def.n_in != n_in)
+    fail(CTN_EINVAL, who + " takes " + std::to_string(entry_->def.n_in) + " inputs, got " +
+                         std::to_string(n_in));
+  check_status(entry_->def.call(entry_->def.self, this, in.data(), n_in, out.data(), n_given), who);
+  check_outputs(out, who);
+}
+
+void Link::set_attr(size_t index, const ctn_value& value) {
+  if (index >= attrs_.size())
+    fail(CTN_EINVAL, std::string(class_name()) + " has no attribute " + std::to_string(index));
+  std::vector<ctn_value> given(attrs().begin(), attrs().end());
+  given[index] = value;
+  std::vector<ctn_value> bound(given.size());
+  bind_attrs(entry_->name, entry_->attrs, given, bound.data());
+  attrs_ = Values(bound);
+}
+
+Variable* Link::state(std::string_view name) const {
+  const auto at = std::ranges::find(states_, name, &std::pair<std::string, Ref<Variable>>::first);
+  return at == states_.end() ? nullptr : at->second.get();
+}
+
+void Link::set_state(std::string_view name, Variable* v) {
+  if (v && v->ctx != ctx_) fail(CTN_EINVAL, "link and state belong to different contexts");
+  const auto at = std::ranges::find(states_, name, &std::pair<std::string, Ref<Variable>>::first);
+  if (at != states_.end()) {
+    at->second = Ref<Variable>::share(v);
+  } else if (v) {
+    states_.emplace_back(std::string(name), Ref<Variable>::share(v));
+  }
+}
+
+// ---- parts
+
+LinkItem& Link::add(std::string_view name, const Context* ctx) {
+  const std::string who(class_name());
+  if (name.empty() || name.find('/') != std::string_view::npos)
+    fail(CTN_EINVAL, who + ": " + quoted_name(name) + " cannot name a part of a link");
+  if (index_.find(name) != index_.end())
+    fail(CTN_EINVAL, who + ": there is a " + quoted_name(name) + " already");
+  if (ctx != ctx_) fail(CTN_EINVAL, who + ": " + quoted_name(name) + " belongs to another context");
+  std::string own(name);
+  const auto at = index_.emplace(own, items_.size()).first;
+  try {
+    items_.emplace_back();
+  } catch (...) {
+    index_.erase(at);
+    throw;
+  }
+  items_.back().name = std::move(own);
+  return items_.back();
+}
+
+void Link::add_param(std::string_view name, Variable& p) {
+  adopt_parameter(p);
+  std::string own(name);
+  add(name, p.ctx).param = Ref<Variable>::share(&p);
+  if (p.extra->name.empty()) p.extra->name = std::move(own);
+}
+
+void Link::add_persistent(std::string_view name, Array& a) {
+  add(name, &a.ctx()).persistent = Ref<Array>::share(&a);
+}
+
+void Link::set_persistent(std::string_view name, Array& a) {
+  const auto at = index_.find(name);
+  if (at == index_.end() || !items_[at->second].persistent)
+    fail(CTN_ENOTFOUND,
+         std::string(class_name()) + " has no persistent value " + quoted_name(name));
+  if (&a.ctx() != ctx_) fail(CTN_EINVAL, quoted_name(name) + " belongs to another context");
+  items_[at->second].persistent = Ref<Array>::share(&a);
+}
+
+void Link::add_child(std::string_view name, Link& child) {
+  // Nothing can lie above a link without parents.
+  bool cycle = &child == this;
+  if (!cycle && parents_.load(std::memory_order_relaxed) > 0) {
+    LinkWalk walk(child);
+    while (const LinkItem* item = walk.next()) cycle = cycle || item->child.get() == this;
+  }
+  if (cycle)
+    fail(CTN_EINVAL, std::string(class_name()) + ": child " + quoted_name(name) +
+                         " would contain the link it is added to");
+  add(name, child.ctx_).child = Ref<Link>::share(&child);
+  child.parents_.fetch_add(1, std::memory_order_relaxed);
+}
+
+const LinkItem& Link::at(std::string_view path) const {
+  if (path.starts_with('/')) path.remove_prefix(1);
+  const Link* link = this;
+  std::string_view rest = path;
+  while (true) {
+    const size_t slash = rest.find('/');
+    const auto found = link->index_.find(rest.substr(0, slash));
+    if (found == link->index_.end())
+      fail(CTN_ENOTFOUND, std::string(link->class_name()) + " has no " +
+                              quoted_name(rest.substr(0, slash)) + " (in path " +
+                              quoted_name(path) + ")");
+    const LinkItem& item = link->items_[found->second];
+    if (slash == std::string_view::npos) return item;
+    if (!item.child)
+      fail(CTN_ENOTFOUND,
+           quoted_name(item.name) + " is no link (in path " + quoted_name(path) + ")");
+    link = item.child.get();
+    rest.remove_prefix(slash + 1);
+  }
+}
+
+}  // namespace catena
