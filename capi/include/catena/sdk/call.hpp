@@ -39,6 +39,14 @@ inline bool config(ctn_context ctx, std::string_view key) {
   return v.u.i != 0;
 }
 
+// A type check that data cannot say, in the words of those that it can: `label` is the op's, the
+// texts name inputs as in_types[k].
+[[noreturn]] inline void refuse(std::string_view label, std::string_view expect,
+                                std::string_view actual) {
+  fail(CTN_ESHAPE, "Invalid operation is performed in: ", label, " (Forward)\n\nExpect: ", expect,
+       "\nActual: ", actual);
+}
+
 // What infer says of one output.
 class Out {
  public:

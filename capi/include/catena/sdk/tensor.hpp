@@ -115,7 +115,13 @@ constexpr int64_t size_of(std::span<const int64_t> shape) noexcept {
 // Up to CTN_MAX_NDIM integers, on the stack.
 class Dims {
  public:
-  Dims() = default;
+  Dims() {}  // leaves the entries undefined
+  Dims(const Dims& o) : n_(o.n_) { std::copy(o.begin(), o.end(), v_); }
+  Dims& operator=(const Dims& o) {
+    n_ = o.n_;
+    std::copy(o.begin(), o.end(), v_);
+    return *this;
+  }
   Dims(std::initializer_list<int64_t> values) {
     for (const int64_t v : values) push(v);
   }
