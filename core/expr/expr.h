@@ -19,14 +19,15 @@
 
 namespace catena::expr {
 
-// A dtype the caller leaves to be found: that of an output whose type variable an input binds, or of
-// a scalar without a type of its own.
+// A dtype the caller leaves to be found: that of an output whose type variable an input binds, or
+// of a scalar without a type of its own.
 inline constexpr uint8_t kInfer = 0xff;
 
-// One array or scalar parameter. `type` of an array is a dtype or C type name, or a type variable: an
-// upper-case letter and up to 15 letters and digits ("T", "T1"); "raw " before it makes an input that
-// the text indexes itself. A scalar may leave `type` empty: it has the type of the first floating
-// array argument (float32 for the 16-bit ones); without one, that given to specialize(), or float64.
+// One array or scalar parameter. `type` of an array is a dtype or C type name, or a type variable:
+// an upper-case letter and up to 15 letters and digits ("T", "T1"); "raw " before it makes an input
+// that the text indexes itself. A scalar may leave `type` empty: it has the type of the first
+// floating array argument (float32 for the 16-bit ones); without one, that given to specialize(),
+// or float64.
 struct Param {
   std::string name;
   std::string type;
@@ -105,16 +106,17 @@ class Row : public std::enable_shared_from_this<Row> {
 
   // The gradient as an elementwise row. Its inputs are grad_args(): inputs read, outputs read, then
   // the output gradients read; its outputs are the gradients of the needed inputs in order, dtypes
-  // as theirs. `given`: bit j is clear when output j has no gradient (it counts as zero). Its scalars
-  // are this row's, then the count of takes_count(). For a reduction, outputs and their gradients
-  // must be broadcast against the inputs by the caller. Cached. Throws CTN_EGRAD where there is none.
+  // as theirs. `given`: bit j is clear when output j has no gradient (it counts as zero). Its
+  // scalars are this row's, then the count of takes_count(). For a reduction, outputs and their
+  // gradients must be broadcast against the inputs by the caller. Cached. Throws CTN_EGRAD where
+  // there is none.
   std::shared_ptr<const Row> gradient(uint64_t needed, uint64_t given = ~UINT64_C(0)) const;
 
   // Of a row made by gradient():
-  const std::vector<GradArg>& grad_args() const noexcept;       // what its inputs are
-  const std::vector<int32_t>& grad_outputs() const noexcept;    // which input each output belongs to
+  const std::vector<GradArg>& grad_args() const noexcept;     // what its inputs are
+  const std::vector<int32_t>& grad_outputs() const noexcept;  // which input each output belongs to
   uint64_t zero_outputs() const noexcept;  // bit k: output k is zero whatever the values are
-  bool takes_count() const noexcept;       // its last scalar (int64) is the number of reduced elements
+  bool takes_count() const noexcept;  // its last scalar (int64) is the number of reduced elements
 
   // The row typed for the dtypes (CTN_BOOL8 ...) of all arguments; an output may be kInfer.
   // `scalar_types`: empty, or one entry per scalar, kInfer for none. Throws CTN_EDTYPE.

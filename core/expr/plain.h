@@ -1,6 +1,6 @@
 // The plain executor: element by element, in the order of the iteration space, every opcode and
-// dtype. It defines what a form means: other executors are tested against it, and it runs forms that
-// a backend with host memory declines. Knows no backend.
+// dtype. It defines what a form means: other executors are tested against it, and it runs forms
+// that a backend with host memory declines. Knows no backend.
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
