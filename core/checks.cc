@@ -144,7 +144,10 @@ char kind_letter(ctn_dtype dtype) {
   }
 }
 
-int64_t number(Frame& f, const Node& n) {
+namespace {
+
+// What most checks are made of, inlined into compare(); everything else goes through number().
+[[gnu::always_inline]] inline int64_t leaf(Frame& f, const Node& n) {
   switch (n.what) {
     case What::kNdim: {
       const ctn_dltensor* t = tensor(f, n);
@@ -152,12 +155,25 @@ int64_t number(Frame& f, const Node& n) {
     }
     case What::kDim: {
       const ctn_dltensor* t = tensor(f, n);
-      return t ? item(f, shape(*t), number(f, f.node(n.a))) : 0;
+      return t ? item(f, shape(*t), n.a < 0 ? n.value : number(f, f.node(n.a))) : 0;
     }
     case What::kDtype: {
       const ctn_dltensor* t = tensor(f, n);
       return t ? code_of(t->dtype) : 0;
     }
+    case What::kConst: return n.value;
+    default: return number(f, n);
+  }
+}
+
+}  // namespace
+
+[[gnu::noinline]] int64_t number(Frame& f, const Node& n) {
+  switch (n.what) {
+    case What::kNdim:
+    case What::kDim:
+    case What::kDtype:
+    case What::kConst: return leaf(f, n);
     case What::kKind: {
       const ctn_dltensor* t = tensor(f, n);
       return t ? kind_letter(t->dtype) : 0;
@@ -166,7 +182,6 @@ int64_t number(Frame& f, const Node& n) {
       const ctn_dltensor* t = tensor(f, n);
       return t ? product(f, shape(*t)) : 0;
     }
-    case What::kConst:
     case What::kKindConst: return n.value;
     case What::kDtypeConst: return code_of(dtype_of(static_cast<int32_t>(n.value)));
     case What::kCount: return static_cast<int64_t>(f.in.size());
@@ -194,7 +209,7 @@ bool compare(Frame& f, const Comparison& c) {
     const bool equal = x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
     return equal == (c.cmp == Cmp::kEq);
   }
-  const int64_t x = number(f, a), y = number(f, b);
+  const int64_t x = leaf(f, a), y = leaf(f, b);
   switch (c.cmp) {
     case Cmp::kEq: return x == y;
     case Cmp::kNe: return x != y;

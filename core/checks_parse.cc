@@ -413,6 +413,10 @@ class Parser {
     } else {
       n.what = What::kDim;
       n.type = Type::kInt;
+      if (node(n.a).what == What::kConst) {  // the usual case, without another node to visit
+        n.value = node(n.a).value;
+        n.a = -1;
+      }
     }
     expect("]");
     return add(std::move(n));

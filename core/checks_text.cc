@@ -59,7 +59,8 @@ class Renderer {
       case What::kDtype: return input(n) + ".dtype";
       case What::kKind: return input(n) + ".dtype.kind";
       case What::kShape: return input(n) + ".shape";
-      case What::kDim: return input(n) + ".shape[" + plain(n.a) + "]";
+      case What::kDim:
+        return input(n) + ".shape[" + (n.a < 0 ? std::to_string(n.value) : plain(n.a)) + "]";
       case What::kSlice: return input(n) + ".shape[" + plain(n.a) + ":" + plain(n.b) + "]";
       case What::kCount: return "in_types.size";
       case What::kAttr:

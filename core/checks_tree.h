@@ -22,7 +22,7 @@ enum class What : uint8_t {
   // of input `index` (kMember: the member the check is being tried for)
   kNdim,
   kSize,
-  kDim,    // shape[a]
+  kDim,    // shape[a], shape[value] where a is -1
   kShape,  // the whole tuple
   kSlice,  // shape[a:b], -1 for a side left out
   kDtype,
