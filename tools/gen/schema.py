@@ -1,5 +1,5 @@
-"""Reads and checks the schema data files (*.toml) of ops, links, optimizers, hooks and initializers.
-Everything generated from them starts here; this module writes nothing. docs/schemas.md has the format.
+"""Reads and checks the schema files (*.toml) of ops, links, optimizers, hooks and initializers. All
+that is generated from them starts here; this module writes nothing. docs/schemas.md has the format.
 
 A fault raises SchemaError, whose text names the file, the table and the key.
 """

@@ -1,5 +1,5 @@
-"""The small language inside the values of a schema file: "x: f optional", "slope: float = 0.2 # doc".
-Used by schema.py alone.
+"""The small language inside the values of a schema file: "x: f optional", "slope: float = 0.2 # why".
+For schema.py alone.
 """
 import dataclasses
 import math
@@ -24,6 +24,7 @@ OP_CALLBACKS = ['infer', 'backward', 'compose', 'count']
 LINK_CALLBACKS = ['init', 'call', 'copied', 'serialized', 'moved']
 NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 OP_NAME = re.compile(r'[a-z_][a-z0-9_.]*')
+ATTR = re.compile(r'(\w+)\s*:\s*([\w|]+)\s*(?:=\s*((?:[^#"]|"[^"]*")+?))?\s*(?:#\s*(.*))?')
 MAX_RETAINED = 64
 
 
@@ -152,8 +153,7 @@ class Reader:
 
     def attr(self, key, text):
         """NAME: KIND[|KIND...] [= DEFAULT] [# DOC]"""
-        match = re.fullmatch(r'(\w+)\s*:\s*([\w|]+)\s*(?:=\s*((?:[^#"]|"[^"]*")+?))?\s*(?:#\s*(.*))?',
-                             text)
+        match = ATTR.fullmatch(text)
         if not match:
             self.fail(key, '%r is not NAME: KIND = DEFAULT # DOC' % text)
         name, kinds, default, doc = match.groups()
@@ -250,5 +250,3 @@ class Reader:
     def close(self):
         if self.table:
             self.fail(sorted(self.table)[0], 'unknown key')
-
-

@@ -1,8 +1,8 @@
-"""Writes the C++ of a plugin's schemas: a table of definitions with one function that registers them
-all, the declarations of the callbacks they name, and the enums of attribute and input positions.
+"""Writes the C++ of a plugin's schemas: a table of definitions and one function that registers them
+all, declarations of the callbacks they name, and enums of the positions of attributes and inputs.
 
-Usage: tables.py table NAMESPACE OUT.cc OUT.h FILE.toml...    definitions and callbacks of one plugin
-       tables.py attrs OUT.hpp FILE.toml...                   positions, for ops and backends
+Usage: tables.py table NAMESPACE OUT.cc OUT.h FILE.toml...   definitions and callbacks of one plugin
+       tables.py attrs OUT.hpp FILE.toml...                  positions, for ops and backends
 """
 import math
 import pathlib
@@ -39,6 +39,10 @@ def number(value):
     return 'NAN' if math.isnan(value) else repr(float(value))
 
 
+def integer(value):
+    return 'INT64_MIN' if value == -2 ** 63 else 'INT64_C(%d)' % value
+
+
 def dtype(name):
     if name in DTYPE_CODES:
         return '{%s, 1}' % DTYPE_CODES[name]
@@ -69,7 +73,7 @@ class Writer:
         if isinstance(value, bool):
             return '{CTN_BOOL, 0, {.i = %d}}' % value
         if isinstance(value, int):
-            return '{CTN_INT, 0, {.i = INT64_C(%d)}}' % value
+            return '{CTN_INT, 0, {.i = %s}}' % integer(value)
         if isinstance(value, float):
             return '{CTN_FLOAT, 0, {.f = %s}}' % number(value)
         if isinstance(value, schema.Dtype):
@@ -78,7 +82,7 @@ class Writer:
             return '{CTN_STR, %s, {.s = %s}}' % tuple(
                 reversed(text(value)[1:-1].rsplit(', ', 1))) if value else '{CTN_STR, 0, {.s = ""}}'
         if all(type(v) is int for v in value):
-            where = self.array('int64_t', name, ['INT64_C(%d)' % v for v in value])
+            where = self.array('int64_t', name, [integer(v) for v in value])
             return '{CTN_INTS, %d, {.is = %s}}' % (len(value), where)
         where = self.array('double', name, [number(v) for v in value])
         return '{CTN_FLOATS, %d, {.fs = %s}}' % (len(value), where)
