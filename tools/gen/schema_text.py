@@ -1,4 +1,4 @@
-"""The small language inside the values of a schema file: "x: f optional", "slope: float = 0.2 # why".
+"""The small language inside the values of a schema file: "x: f optional", "slope: float = 0.2".
 For schema.py alone.
 """
 import dataclasses
