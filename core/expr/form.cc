@@ -88,15 +88,16 @@ void dump(std::string& out, const char* name, const ctn_program& p) {
     const ctn_inst& i = p.insts[k];
     const OpInfo& info = op_info(i.op);
     const bool effect = i.op == CTN_X_STORE || i.op == CTN_X_YIELD;
-    out += effect ? "  " : "  %" + std::to_string(k) + " = ";
+    out += "  ";
+    if (!effect) out.append("%").append(std::to_string(k)).append(" = ");
     out += info.name;
     if (!effect) out.append(" ").append(type_name(i.type));
     const bool numbered = effect || i.op == CTN_X_ARG || i.op == CTN_X_SCALAR ||
                           i.op == CTN_X_RAW || i.op == CTN_X_ACC || i.op == CTN_X_ITEM;
-    if (numbered) out += " " + std::to_string(i.a);
-    if (i.op == CTN_X_CONST) out += " " + number({.u = i.imm.u}, i.type);
+    if (numbered) out.append(" ").append(std::to_string(i.a));
+    if (i.op == CTN_X_CONST) out.append(" ").append(number({.u = i.imm.u}, i.type));
     const Node n{i.op, i.type, i.a, i.b, i.c};
-    for (int j = 0; j < info.operands; ++j) out += " %" + std::to_string(operand(n, j));
+    for (int j = 0; j < info.operands; ++j) out.append(" %").append(std::to_string(operand(n, j)));
     out += "\n";
   }
 }

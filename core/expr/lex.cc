@@ -172,6 +172,12 @@ class Lexer {
 
 }  // namespace
 
+std::string quoted(std::string_view name) {
+  std::string out("'");
+  out.append(name).append("'");
+  return out;
+}
+
 void Text::fail(size_t at, const std::string& message) const {
   at = std::min(at, text.size());
   const size_t before = at == 0 ? std::string_view::npos : text.rfind('\n', at - 1);

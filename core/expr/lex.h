@@ -13,6 +13,9 @@
 
 namespace catena::expr {
 
+// 'name', for messages.
+std::string quoted(std::string_view name);
+
 // A text with the names messages call it by: "kernel 'relu'", "map".
 struct Text {
   std::string_view what;

@@ -6,8 +6,8 @@ namespace catena::expr {
 void Names::add(Name name) {
   for (const Name& other : names_) {
     if (other.name == name.name) {
-      fail(CTN_EINVAL,
-           row_.what + ": " + part_ + ": the name '" + name.name + "' is taken by something else");
+      fail(CTN_EINVAL, row_.what + ": " + part_ + ": the name " + quoted(name.name) +
+                           " is taken by something else");
     }
   }
   names_.push_back(std::move(name));

@@ -153,7 +153,7 @@ int Parser::primary() {
     case Token::kEnd: fail("an expression is missing here");
     case Token::kPunct: break;
   }
-  if (!accept("(")) fail("an expression cannot start with '" + std::string(t.text) + "'");
+  if (!accept("(")) fail("an expression cannot start with " + quoted(t.text));
   const int v = expression();
   expect(")", "after an expression");
   return v;
@@ -170,18 +170,18 @@ int Parser::named() {
   if (peek(1).text == "(" && !is_keyword(t.text)) return call();
   if (const Name* known = find(t.text); known != nullptr) {
     ++at_;
-    const std::string quoted = "'" + known->name + "'";
+    const std::string shown = quoted(known->name);
     if (known->raw >= 0) {
       if (!accept("["))
-        text_.fail(t.at, quoted + " is a raw array: index it, as in " + known->name + "[i]");
+        text_.fail(t.at, shown + " is a raw array: index it, as in " + known->name + "[i]");
       const size_t index_at = peek().at;
       const int index = expression();
       expect("]", "after an index");
       return build_.raw(index_at, known->raw, known->type, index);
     }
-    if (is("[")) fail(quoted + " is no raw array: its element is written without an index");
-    if (known->value == kUnset) text_.fail(t.at, quoted + " has no value yet");
-    if (known->value == kHalfSet) text_.fail(t.at, quoted + " has no value on some paths to here");
+    if (is("[")) fail(shown + " is no raw array: its element is written without an index");
+    if (known->value == kUnset) text_.fail(t.at, shown + " has no value yet");
+    if (known->value == kHalfSet) text_.fail(t.at, shown + " has no value on some paths to here");
     return known->value;
   }
   for (const Constant& c : kConstants) {
@@ -194,15 +194,15 @@ int Parser::named() {
     ++at_;
     return build_.boolean(t.text == "true");
   }
-  if (is_keyword(t.text)) fail("'" + std::string(t.text) + "' cannot be used here");
-  fail("unknown name '" + std::string(t.text) + "'");
+  if (is_keyword(t.text)) fail(quoted(t.text) + " cannot be used here");
+  fail("unknown name " + quoted(t.text));
 }
 
 int Parser::call() {
   const Token& t = peek();
   const Function* f = find_function(t.text);
   if (f == nullptr) {
-    std::string message = "unknown function '" + std::string(t.text) + "'";
+    std::string message = "unknown function " + quoted(t.text);
     for (const Hint& h : kHints) {
       if (t.text == h.name) message += std::string(": ") + h.hint;
     }

@@ -33,9 +33,8 @@ bool Parser::accept(std::string_view punct_or_word) {
 
 void Parser::expect(std::string_view punct, const char* where) {
   if (accept(punct)) return;
-  const std::string found =
-      peek().kind == Token::kEnd ? "the end" : "'" + std::string(peek().text) + "'";
-  fail("'" + std::string(punct) + "' is missing " + where + ", found " + found);
+  const std::string found = peek().kind == Token::kEnd ? "the end" : quoted(peek().text);
+  fail(quoted(punct) + " is missing " + where + ", found " + found);
 }
 
 Name* Parser::find(std::string_view name) {
@@ -69,7 +68,7 @@ std::vector<int> Parser::values() {
   do {
     values.push_back(expression());
   } while (accept(","));
-  if (peek().kind != Token::kEnd) fail("unexpected '" + std::string(peek().text) + "'");
+  if (peek().kind != Token::kEnd) fail("unexpected " + quoted(peek().text));
   return values;
 }
 
@@ -161,10 +160,10 @@ void Parser::declaration(Type type, bool constant) {
 }
 
 void Parser::declare(const Token& at, Type type, bool constant, int value) {
-  const std::string quoted = "'" + std::string(at.text) + "'";
-  if (find(at.text) != nullptr) text_.fail(at.at, quoted + " is already declared");
+  const std::string shown = quoted(at.text);
+  if (find(at.text) != nullptr) text_.fail(at.at, shown + " is already declared");
   if (types_.find_variable(at.text) >= 0 || dtype_named(at.text) >= 0) {
-    text_.fail(at.at, quoted + " is a type");
+    text_.fail(at.at, shown + " is a type");
   }
   if (names_.size() >= kMaxNames) text_.fail(at.at, "too many names");
   Name name{std::string(at.text), type};
@@ -194,14 +193,14 @@ int Parser::compound_op(std::string_view text) const {
 
 void Parser::assignment() {
   const Token& target = peek();
-  const std::string quoted = "'" + std::string(target.text) + "'";
+  const std::string shown = quoted(target.text);
   Name* variable = find(target.text);
   if (variable == nullptr) {
-    fail("unknown name " + quoted +
+    fail("unknown name " + shown +
          "; a temporary is declared with its type, as in float32 t = ...");
   }
   if (variable->raw >= 0) fail("raw arrays cannot be written");
-  if (!variable->assignable) fail(quoted + " cannot be assigned to");
+  if (!variable->assignable) fail(shown + " cannot be assigned to");
   ++at_;
   const Token& sign = peek();
   if (sign.text == "++" || sign.text == "--")
@@ -211,7 +210,7 @@ void Parser::assignment() {
   if (sign.text == "=") {
     value = expression();
   } else {
-    if (variable->value < 0) text_.fail(target.at, quoted + " has no value yet");
+    if (variable->value < 0) text_.fail(target.at, shown + " has no value yet");
     const int old = variable->value;
     const std::string_view op = sign.text.substr(0, sign.text.size() - 1);
     value = apply(*find_binary(op), sign.at, old, expression());

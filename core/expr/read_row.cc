@@ -21,8 +21,11 @@ bool is_type_variable(std::string_view s) {
          });
 }
 
+std::string numbered(char which, size_t k) {
+  return std::string(1, which).append(std::to_string(k));
+}
 std::string accumulator(char which, size_t k, size_t of) {
-  return of == 1 ? std::string(1, which) : which + std::to_string(k);
+  return of == 1 ? std::string(1, which) : numbered(which, k);
 }
 
 class Reader {
@@ -74,7 +77,7 @@ class Reader {
   Type scalar_type(const Param& p) const {
     if (const int d = dtype_named(p.type); d >= 0) return value_type(d);
     if (row_->types.find_variable(p.type) >= 0) return row_->types.variable(p.type);
-    refuse("scalar '" + p.name + "' has the unknown type '" + p.type + "'");
+    refuse("scalar " + quoted(p.name) + " has the unknown type " + quoted(p.type));
   }
 
   void declare(const Param& p, bool output) {
@@ -82,10 +85,10 @@ class Reader {
     ArgDecl a;
     a.name = p.name;
     a.role = !output ? CTN_ROLE_IN : p.inout ? CTN_ROLE_INOUT : CTN_ROLE_OUT;
-    if (p.inout && !output) refuse("'" + p.name + "' is marked inout but is an input");
+    if (p.inout && !output) refuse(quoted(p.name) + " is marked inout but is an input");
     std::string_view type = p.type;
     if (type.starts_with("raw ")) {
-      if (output) refuse("'" + p.name + "' is an output and cannot be raw");
+      if (output) refuse(quoted(p.name) + " is an output and cannot be raw");
       a.role = CTN_ROLE_RAW;
       type.remove_prefix(4);
     }
@@ -96,38 +99,40 @@ class Reader {
       a.type = row_->types.variable(type);
       a.variable = row_->types.find_variable(type);
     } else {
-      refuse("'" + p.name + "' has the unknown type '" + std::string(type) + "'");
+      refuse(quoted(p.name) + " has the unknown type " + quoted(type));
     }
     row_->args.push_back(std::move(a));
   }
 
   void check_name(const std::string& name) const {
     const std::vector<Token> tokens = tokenize(text("name of a parameter", name));
-    if (tokens.size() != 2 || tokens[0].kind != Token::kName) refuse("'" + name + "' is no name");
+    if (tokens.size() != 2 || tokens[0].kind != Token::kName) refuse(quoted(name) + " is no name");
     if (name == "i" || name == "n")
-      refuse("the name '" + name + "' is taken: i is the index, n the size");
+      refuse("the name " + quoted(name) + " is taken: i is the index, n the size");
     for (const char* word : {"if", "else", "const", "auto", "true", "false"}) {
-      if (name == word) refuse("the name '" + name + "' is a word of the language");
+      if (name == word) refuse("the name " + quoted(name) + " is a word of the language");
     }
-    if (dtype_named(name) >= 0) refuse("the name '" + name + "' is a type");
+    if (dtype_named(name) >= 0) refuse("the name " + quoted(name) + " is a type");
     const auto same = [&](const auto& other) { return other.name == name; };
     if (std::any_of(row_->args.begin(), row_->args.end(), same) ||
         std::any_of(row_->scalars.begin(), row_->scalars.end(), same)) {
-      refuse("the name '" + name + "' appears twice");
+      refuse("the name " + quoted(name) + " appears twice");
     }
   }
 
   void not_a_type(const std::string& name) const {
-    if (row_->types.find_variable(name) >= 0) refuse("the name '" + name + "' is a type variable");
+    if (row_->types.find_variable(name) >= 0)
+      refuse("the name " + quoted(name) + " is a type variable");
   }
 
   void store_outputs(const Parser& parser, const Text& where, Graph& g) const {
     for (int32_t j = 0; j < row_->n_out(); ++j) {
       const Name& name = parser.name(row_->out(j).name);
       if (name.value == kUnset)
-        where.fail(where.text.size(), "output '" + name.name + "' gets no value");
+        where.fail(where.text.size(), "output " + quoted(name.name) + " gets no value");
       if (name.value == kHalfSet) {
-        where.fail(where.text.size(), "output '" + name.name + "' gets no value on some paths");
+        where.fail(where.text.size(),
+                   "output " + quoted(name.name) + " gets no value on some paths");
       }
       g.effects.push_back({row_->n_in + j, name.value});
     }
@@ -150,7 +155,7 @@ class Reader {
   void read_reduction() {
     for (const ArgDecl& a : row_->args) {
       if (a.role == CTN_ROLE_INOUT)
-        refuse("'" + a.name + "' is inout, which a reduction cannot have");
+        refuse(quoted(a.name) + " is inout, which a reduction cannot have");
     }
     std::vector<int> mapped = read_map();
     for (const int v : mapped) row_->accs.push_back({row_->map.type(v)});
@@ -178,9 +183,8 @@ class Reader {
     names.source("n", CTN_X_SIZE);
     const std::vector<std::string> assigned = assigned_names(s_.map, what_);
     size_t count = 0;
-    while (std::find(assigned.begin(), assigned.end(), "a" + std::to_string(count)) !=
-           assigned.end()) {
-      names.add({"a" + std::to_string(count++), kAuto, kUnset, true});
+    while (std::find(assigned.begin(), assigned.end(), numbered('a', count)) != assigned.end()) {
+      names.add({numbered('a', count++), kAuto, kUnset, true});
     }
     if (count > kMaxAccumulators) refuse("map: more than 8 accumulators");
     Parser parser(map, row_->types, g, names.take());
@@ -192,9 +196,9 @@ class Reader {
     }
     std::vector<int> values;
     for (size_t k = 0; k < count; ++k) {
-      const Name& name = parser.name("a" + std::to_string(k));
+      const Name& name = parser.name(numbered('a', k));
       if (name.value < 0)
-        map.fail(map.text.size(), "'" + name.name + "' gets no value on some paths");
+        map.fail(map.text.size(), quoted(name.name) + " gets no value on some paths");
       values.push_back(name.value);
     }
     return values;
@@ -348,7 +352,7 @@ class Reader {
       if (a.role == CTN_ROLE_RAW || !row_->types.may_float(a.type)) continue;
       const int value = parser.name("g" + a.name).value;
       if (value == kHalfSet)
-        grad.fail(grad.text.size(), "'g" + a.name + "' gets no value on some paths");
+        grad.fail(grad.text.size(), quoted("g" + a.name) + " gets no value on some paths");
       if (value != kUnset) g.effects.push_back({i, value});
     }
     row_->has_stated = true;

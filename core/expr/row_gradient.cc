@@ -1,5 +1,6 @@
 // Row::gradient: checks the request, caches the answer.
 #include "core/expr/gradient.h"
+#include "core/expr/lex.h"
 
 namespace catena::expr {
 
@@ -20,7 +21,8 @@ uint64_t candidates(const RowData& row) {
 
 void check_request(const RowData& row, uint64_t needed) {
   for (const ArgDecl& a : row.args) {
-    if (a.role == CTN_ROLE_INOUT) no_gradient(row, "'" + a.name + "' is read and written in place");
+    if (a.role == CTN_ROLE_INOUT)
+      no_gradient(row, quoted(a.name) + " is read and written in place");
   }
   const uint64_t possible = candidates(row);
   for (int32_t i = 0; i < 64; ++i) {
@@ -28,7 +30,7 @@ void check_request(const RowData& row, uint64_t needed) {
     if (i >= row.n_in) no_gradient(row, "there is no input " + std::to_string(i));
     const ArgDecl& a = row.in(i);
     no_gradient(row,
-                "input '" + a.name + "' gets no gradient: it is " +
+                "input " + quoted(a.name) + " gets no gradient: it is " +
                     (a.role == CTN_ROLE_RAW ? "a raw array" : std::string(type_name(a.dtype))));
   }
 }

@@ -2,6 +2,7 @@
 // type (which folds and simplifies what the types decide) and numbers what is live.
 #include <algorithm>
 
+#include "core/expr/lex.h"
 #include "core/expr/row_data.h"
 
 namespace catena::expr {
@@ -64,17 +65,17 @@ class Specializer {
       const uint8_t d = dtypes[k];
       if (d == kInfer) continue;
       if (d >= CTN_DTYPE_COUNT)
-        fail(CTN_EINVAL, row_.what + ": '" + a.name + "' has an unknown dtype");
+        fail(CTN_EINVAL, row_.what + ": " + quoted(a.name) + " has an unknown dtype");
       if (a.variable < 0) {
         if (d != a.dtype) {
-          refuse("'" + a.name + "' is declared " + type_name(a.dtype) + " and given " +
+          refuse(quoted(a.name) + " is declared " + type_name(a.dtype) + " and given " +
                  type_name(d));
         }
         continue;
       }
       const auto v = static_cast<size_t>(a.variable);
       if (bound_[v] != kInfer && bound_[v] != d) {
-        refuse("'" + binder[v]->name + "' and '" + a.name + "' are both " +
+        refuse(quoted(binder[v]->name) + " and " + quoted(a.name) + " are both " +
                row_.types.variables()[v] + " but have dtypes " + type_name(bound_[v]) + " and " +
                type_name(d));
       }
@@ -85,7 +86,7 @@ class Specializer {
       const ArgDecl& a = row_.args[k];
       const uint8_t d = a.variable < 0 ? a.dtype : bound_[static_cast<size_t>(a.variable)];
       if (d == kInfer) {
-        refuse("the dtype of '" + a.name + "' is not given, and nothing else is " +
+        refuse("the dtype of " + quoted(a.name) + " is not given, and nothing else is " +
                row_.types.variables()[static_cast<size_t>(a.variable)]);
       }
       args_.push_back({d, static_cast<uint8_t>(a.role), 0});
