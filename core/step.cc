@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/hook.h"
+#include "core/optimizer_hook.h"
 #include "core/intrinsic.h"
 #include "core/optimizer.h"
 
@@ -87,10 +87,10 @@ void Step::run() {
   for (UpdateRule& rule : o_.rules_) fill_missing_grad(*rule.param);
   run_hooks(false);
   begin();
-  if (o_.loss_scale) {
+  if (o_.loss_scale != 0) {
     std::vector<HookTarget> targets;
     for (const Work& w : work_) targets.push_back({w.param, w.rule->t});
-    divide_grads(targets, *o_.loss_scale);
+    divide_grads(targets, o_.loss_scale);
   }
   run_rule_hooks(false);
   find_overlaps();

@@ -37,6 +37,7 @@ struct ParameterInfo {
   const InitializerEntry* initializer = nullptr;
   Values attrs;
   int32_t dtype = CTN_FLOAT32;
+  Device* device = nullptr;  // where the array will be made
   bool update_enabled = true;
 };
 

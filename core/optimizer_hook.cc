@@ -1,5 +1,5 @@
-// Hooks of optimizers at work: see hook.h.
-#include "core/hook.h"
+// Hooks of optimizers at work: see optimizer_hook.h.
+#include "core/optimizer_hook.h"
 
 #include <algorithm>
 
