@@ -26,7 +26,7 @@ extern "C" {
  * values unless the opcode says otherwise. Every value has a type (CTN_BOOL8 .. CTN_FLOAT64, never
  * a 16-bit float: ARG widens those to CTN_FLOAT32 and STORE rounds back to nearest even). Operands
  * of one instruction have equal types, equal to the result's, unless stated. Integers wrap. No
- * contraction: every instruction rounds by itself. */
+ * contraction: every instruction rounds by itself. Members an instruction does not use are 0. */
 
 typedef struct ctn_inst {
   uint16_t op;   /* CTN_X_* */
@@ -51,10 +51,11 @@ enum {
   CTN_X_RAW = 6,    /* element b (int64 value, C order) of RAW argument a; out of range gives 0 */
   CTN_X_ACC = 7,    /* in reduce: accumulator a; in post: its final value */
   CTN_X_ITEM = 8,   /* in reduce: the mapped value that joins accumulator a */
-  /* effects: no value */
+  /* effects: no value; they come last in a program, so that all reads are done before */
   CTN_X_STORE = 16, /* write value b to array argument a (role OUT or INOUT) */
   CTN_X_YIELD = 17, /* in map and reduce of a reduction: value b is (new) accumulator a */
-  /* conversion: a of any type. float to integer truncates, NaN gives 0, out of range saturates */
+  /* conversion: a of any type. float to integer truncates, NaN gives 0, out of range saturates;
+   * anything to bool is a != 0 */
   CTN_X_CAST = 24,
   CTN_X_SELECT = 25, /* a (bool) ? b : c */
   /* arithmetic */
@@ -62,13 +63,13 @@ enum {
   CTN_X_SUB = 33,
   CTN_X_MUL = 34,
   CTN_X_DIV = 35,  /* floating only: IEEE division */
-  CTN_X_FDIV = 36, /* floor division; integer x / 0 = 0 */
-  CTN_X_TDIV = 37, /* truncated division; integer x / 0 = 0 */
-  CTN_X_FMOD = 38, /* x - floor(x / y) * y, sign of y (Python %); integer x % 0 = 0 */
+  CTN_X_FDIV = 36, /* floor of the exact quotient (Python //); float x / 0 as DIV, integer 0 */
+  CTN_X_TDIV = 37, /* integers only: truncated division; x / 0 = 0 */
+  CTN_X_FMOD = 38, /* what FDIV leaves, sign of y (Python %); float x % 0 NaN, integer 0 */
   CTN_X_TMOD = 39, /* C fmod, sign of x; integer x % 0 = 0 */
   CTN_X_NEG = 40,
   CTN_X_ABS = 41,
-  CTN_X_MIN = 42, /* NaN if either is NaN */
+  CTN_X_MIN = 42, /* NaN if either is NaN; of 0 and -0 either one */
   CTN_X_MAX = 43, /* NaN if either is NaN */
   CTN_X_POW = 44, /* integer: repeated multiplication; negative exponent gives 0 (1, -1 exact) */
   CTN_X_SIGN = 45, /* -1, 0, 1; NaN stays */
