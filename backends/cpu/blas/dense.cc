@@ -15,23 +15,25 @@ constexpr int kTileRows = 6, kDotRows = 3, kDotColumns = 3;
 constexpr int kTileRows = 4, kDotRows = 3, kDotColumns = 3;
 #endif
 
+constexpr int64_t kFetchSteps = 64;  // shorter tiles end before a row of C could arrive
+
 template <class T, int M, int N>
 void tile(int64_t k, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc, const T* bias,
-          int mode) {
+          int mode, Ahead ahead) {
   using V = Vec<T>;
   typename V::Reg acc[M][N];
 #pragma GCC unroll 16
   for (int i = 0; i < M; ++i) {
-    // rows of C lie pages apart: fetched now, they are here when the sums are
-    __builtin_prefetch(c + i * ldc, 1);
-    if (N == 2) __builtin_prefetch(c + i * ldc + 2 * V::kLanes - 1, 1);
+    if (k >= kFetchSteps) {  // rows of C lie far apart: fetched now, they are here when the sums are
+      __builtin_prefetch(c + i * ldc, 1);
+      if (N == 2) __builtin_prefetch(c + i * ldc + 2 * V::kLanes - 1, 1);
+    }
     const typename V::Reg start = mode & kTileBiasRows ? V::set1(bias[i]) : V::zero();
 #pragma GCC unroll 2
     for (int j = 0; j < N; ++j)
       acc[i][j] = mode & kTileBiasColumns ? V::load(bias + j * V::kLanes) : start;
   }
-#pragma GCC unroll 2
-  for (int64_t p = 0; p < k; ++p) {
+  const auto step = [&]() __attribute__((always_inline)) {
     typename V::Reg row[N];
 #pragma GCC unroll 2
     for (int j = 0; j < N; ++j) row[j] = V::load(b + j * V::kLanes);
@@ -43,7 +45,19 @@ void tile(int64_t k, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc, con
     }
     a += M;
     b += ldb;
+  };
+  int64_t p = 0;
+  for (; p + kAheadSteps <= k; p += kAheadSteps) {
+    __builtin_prefetch(ahead.at, 0, 2);
+    __builtin_prefetch(ahead.at + 64, 0, 2);
+    ahead.at += ahead.step;
+#pragma GCC unroll 1
+    for (int q = 0; q < kAheadSteps; q += 2) {
+      step();
+      step();
+    }
   }
+  for (; p < k; ++p) step();
   const bool adds = mode & kTileAdd;
 #pragma GCC unroll 16
   for (int i = 0; i < M; ++i) {
@@ -72,47 +86,25 @@ void copy(const T* src, int64_t ld, int64_t k, int64_t n, T* dst, int64_t width)
   }
 }
 
-// Turns kQuad vectors into their transpose within each 128 bits.
+// kLanes rows of the source become `count` columns of dst.
 template <class T>
-inline void turn(typename Vec<T>::Reg* v) {
+void transpose_lanes(const T* const* rows, int64_t k, int count, T* dst, int64_t width) {
   using V = Vec<T>;
-  if constexpr (V::kQuad == 2) {
-    const auto low = V::low(v[0], v[1]);
-    v[1] = V::high(v[0], v[1]);
-    v[0] = low;
-  } else {
-    const auto a = V::low(v[0], v[1]), b = V::high(v[0], v[1]);
-    const auto c = V::low(v[2], v[3]), d = V::high(v[2], v[3]);
-    v[0] = V::low2(a, c);
-    v[1] = V::high2(a, c);
-    v[2] = V::low2(b, d);
-    v[3] = V::high2(b, d);
-  }
-}
-
-// kLanes rows of the source become `columns` columns of dst, kLanes steps at a time.
-template <class T>
-void transpose_lanes(const T* const* rows, int64_t k, int columns, T* dst, int64_t width) {
-  using V = Vec<T>;
-  for (int64_t p = 0;; p += V::kLanes) {
-    if (p + V::kLanes > k) {
+  constexpr int kStep = kColumns<T>;
+  for (int64_t p = 0;; p += kStep) {
+    if (p + kStep > k) {
       if (p >= k) break;
-      p = k - V::kLanes;  // the last block overlaps the one before
+      p = k - kStep;  // the last block overlaps the one before
     }
-#pragma GCC unroll 4
-    for (int c = 0; c < V::kLanes / V::kQuad; ++c) {
-      typename V::Reg v[V::kQuad];
-#pragma GCC unroll 4
-      for (int r = 0; r < V::kQuad; ++r) v[r] = V::load_quads(rows + r, p + c * V::kQuad);
-      turn<T>(v);
-#pragma GCC unroll 4
-      for (int r = 0; r < V::kQuad; ++r) {
-        T* to = dst + (p + c * V::kQuad + r) * width;
-        if (columns == V::kLanes) {
-          V::store(to, v[r]);
-        } else {
-          V::store_first(to, v[r], columns);
-        }
+    typename V::Reg v[kStep];
+    columns<T>(rows, p, v);
+#pragma GCC unroll 8
+    for (int c = 0; c < kStep; ++c) {
+      T* to = dst + (p + c) * width;
+      if (count == V::kLanes) {
+        V::store(to, v[c]);
+      } else {
+        V::store_first(to, v[c], count);
       }
     }
   }
@@ -123,15 +115,15 @@ void transpose(const T* src, int64_t ld, int64_t k, int64_t n, T* dst, int64_t w
   using V = Vec<T>;
   for (int64_t j = 0; j < n; j += V::kLanes) {
     const int left = static_cast<int>(n - j < V::kLanes ? n - j : V::kLanes);
-    const int columns = j + V::kLanes <= width ? V::kLanes : left;
+    const int count = j + V::kLanes <= width ? V::kLanes : left;
     const T* rows[V::kLanes];
     for (int r = 0; r < V::kLanes; ++r) rows[r] = src + (j + (r < left ? r : 0)) * ld;
-    if (k >= V::kLanes) {
-      transpose_lanes<T>(rows, k, columns, dst + j, width);
+    if (k >= kColumns<T>) {
+      transpose_lanes<T>(rows, k, count, dst + j, width);
       continue;
     }
     for (int64_t p = 0; p < k; ++p)
-      for (int r = 0; r < columns; ++r) dst[p * width + j + r] = rows[r][p];
+      for (int r = 0; r < count; ++r) dst[p * width + j + r] = rows[r][p];
   }
 }
 

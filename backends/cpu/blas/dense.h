@@ -18,11 +18,18 @@ enum TileMode : int {
   kTileBiasColumns = 4,  // plus bias[j] for column j
 };
 
+// What a tile brings into the second-level cache on its way: 128 bytes every kAheadSteps steps.
+struct Ahead {
+  const char* at;
+  int64_t step;
+};
+inline constexpr int kAheadSteps = 8;
+
 // C[i * ldc + j] for i < rows of the tile, j < vectors * lanes, from a panel of A (rows of the tile
 // side by side for each of the k steps) and rows of B that are ldb apart.
 template <class T>
 using TileFn = void (*)(int64_t k, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc,
-                        const T* bias, int mode);
+                        const T* bias, int mode, Ahead ahead);
 
 // dst[p * width + j] = source of (j, p) for p < k, j < n; n is above width - lanes. If width is whole
 // vectors, what follows n is filled with values of the source or zeros: garbage would be multiplied

@@ -1,6 +1,6 @@
 // The loops around the tiles: A is packed once into panels of a tile's rows, each task packs some
-// panels of B into memory of its own and runs through the tiles. Sizes after the analysis of Low et
-// al. (2016): a panel of each operand in the first-level cache, a task's panels of B in the second.
+// panels of B into memory of its own and runs through the tiles. A tile's sums go to C once in kSteps
+// steps; a block of A and a task's panels of B stay in the second-level cache meanwhile.
 #include <cpu/blas/product.h>
 
 #include <catena/sdk/kernel.hpp>
@@ -16,13 +16,12 @@ constexpr int64_t kTaskPanels = 8;      // most panels of B in one task
 constexpr int64_t kTasks = 16;          // tasks to aim at when there is work for them
 constexpr int64_t kTaskWork = 1 << 19;  // least multiplications of a task
 constexpr int64_t kPackedA = 8 << 20;   // bytes of A packed at a time
+constexpr int64_t kRowsOfA = 512 << 10; // bytes of A that a panel of B meets: second-level cache
+constexpr int64_t kSteps = 512;         // most steps between updates of C
 constexpr int64_t kInPlaceRows = 16;    // up to this many rows of C packing B does not pay
 constexpr int64_t kStackBytes = 16 << 10;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-template <class T>
-constexpr int64_t kSteps = 2048 / static_cast<int64_t>(sizeof(T));  // most steps between updates of C
 
 // Everything that follows from the shape.
 template <class T>
@@ -32,6 +31,7 @@ struct Blocks {
   int64_t tiles;         // tiles down C
   int64_t rows, extra;   // rows of a tile; the first `extra` tiles have one more
   int64_t steps;         // of one block of the reduced dimension
+  int64_t block_tiles;   // tiles that a panel of B meets before the next panel does
   int64_t round;         // steps for which A is packed at a time
   int64_t task_panels, column_tasks;
   int64_t task_tiles, row_tasks;
@@ -41,9 +41,10 @@ struct Blocks {
     tiles = divide_up(m, d.tile_rows);
     rows = m / tiles;
     extra = m % tiles;
-    const int64_t blocks = std::max<int64_t>(1, divide_up(k, kSteps<T>));
-    steps = divide_up(k, blocks);
-    const int64_t fit = kPackedA / static_cast<int64_t>(sizeof(T)) / m;
+    constexpr int64_t kBytes = sizeof(T);
+    steps = divide_up(k, std::max<int64_t>(1, divide_up(k, kSteps)));
+    block_tiles = std::max<int64_t>(1, kRowsOfA / (std::max<int64_t>(1, steps) * (rows + 1) * kBytes));
+    const int64_t fit = kPackedA / kBytes / m;
     round = fit >= k ? k : std::max<int64_t>(1, fit / std::max<int64_t>(1, steps)) * steps;
     const int64_t panels = divide_up(n, panel);
     const int64_t least = divide_up(kTaskWork, std::max<int64_t>(1, m * k * panel));
@@ -90,12 +91,15 @@ class Run {
     int64_t q = 0;
     do {  // once even if k == 0: C = 0
       const int64_t k = std::min(blocks_.steps, round - q);
-      for (int64_t t = t0; t < t1; ++t) {
-        const int64_t i = blocks_.row(t), m = blocks_.row(t + 1) - i;
-        const T* panel_a = a + i * round + q * m;
+      for (int64_t s = t0; s < t1; s += blocks_.block_tiles) {
+        const int64_t end = std::min(s + blocks_.block_tiles, t1);
         for (int64_t j = j0; j < j1; j += blocks_.panel) {
           const int64_t n = std::min(blocks_.panel, j1 - j);
-          tile({p + q, k, i, m, j, n}, panel_a, b + (j - j0) * blocks_.steps, t == t0);
+          for (int64_t t = s; t < end; ++t) {
+            const int64_t i = blocks_.row(t), m = blocks_.row(t + 1) - i;
+            const T* panel_a = a + i * round + q * m;
+            tile({p + q, k, i, m, j, n, t - t0}, panel_a, b + (j - j0) * blocks_.steps);
+          }
         }
       }
       q += k;
@@ -105,9 +109,17 @@ class Run {
  private:
   struct Tile {
     int64_t p, k, i, m, j, n;
+    int64_t turn;  // tiles of this task that met the panel of B before
   };
 
-  void tile(const Tile& t, const T* a, T* panel, bool first) const {
+  // What tile t can fetch of the next panel while it works: every tile takes another share.
+  Ahead ahead(const Tile& t) const {
+    const int64_t share = t.turn * (t.k / kAheadSteps), next = t.j + blocks_.panel;
+    if (share >= t.k || next + blocks_.panel > blocks_.n) return {nullptr, 0};
+    return product_.b->ahead(t.p, next, share);
+  }
+
+  void tile(const Tile& t, const T* a, T* panel) const {
     const int vectors = t.n > dense_.lanes ? 2 : 1;
     const int64_t width = vectors * dense_.lanes;
     int64_t ldb = width;
@@ -115,7 +127,7 @@ class Run {
     if (product_.m <= kInPlaceRows && t.n == width) b = product_.b->in_place(t.p, t.j, &ldb);
     if (b == nullptr) {
       b = panel;
-      if (first) product_.b->pack(t.p, t.k, t.j, t.n, panel, width);
+      if (t.turn == 0) product_.b->pack(t.p, t.k, t.j, t.n, panel, width);
     }
     const bool add = product_.add || t.p != 0;
     int mode = add ? kTileAdd : kTileStore;
@@ -134,14 +146,15 @@ class Run {
       }
     }
     const TileFn<T> fn = dense_.tile[t.m - 1][vectors - 1];
+    const Ahead fetch = ahead(t);
     T* to = t.n == width ? product_.c->place(t.j, t.n) : nullptr;
     if (to != nullptr) {
       const int64_t ld = product_.c->ld();
-      fn(t.k, a, b, ldb, to + t.i * ld, ld, bias, mode);
+      fn(t.k, a, b, ldb, to + t.i * ld, ld, bias, mode, fetch);
       return;
     }
     alignas(64) T block[kMaxTileRows * 2 * kMaxLanes];
-    fn(t.k, a, b, ldb, block, width, bias, mode & ~kTileAdd);
+    fn(t.k, a, b, ldb, block, width, bias, mode & ~kTileAdd, fetch);
     product_.c->put(block, width, t.i, t.m, t.j, t.n, add);
   }
 

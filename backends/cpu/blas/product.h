@@ -23,6 +23,11 @@ class Operand {
   virtual const T* in_place(int64_t /*p*/, int64_t /*i*/, int64_t* /*ld*/) const {
     return nullptr;
   }
+  // Where 128-byte stretch number `stretch` of the items from i, steps from p, lies in memory, and how
+  // far it is to the next: fetched while the panel before is at work. NULL: nothing to fetch.
+  virtual Ahead ahead(int64_t /*p*/, int64_t /*i*/, int64_t /*stretch*/) const {
+    return {nullptr, 0};
+  }
 
  protected:
   ~Operand() = default;

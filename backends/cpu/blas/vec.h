@@ -2,8 +2,8 @@
 // that are compiled once per set (CTN_ISA names it). Intrinsics only: nothing here may become code
 // that files built for another set share.
 //
-// Beside arithmetic there is what packing needs: an in-register transposition works on pieces of 128
-// bits (kQuad elements), so a vector may be gathered from kLanes / kQuad addresses.
+// Beside arithmetic there is what transposition needs: shuffles that work within pieces of 128 bits,
+// kQuad elements each.
 #pragma once
 
 // gcc 12 takes the undefined operand of unmasked AVX-512 intrinsics for an error (PR 105593).
@@ -42,11 +42,13 @@ struct Vec<float> {
   }
   static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
-  static Reg load_quads(const float* const* p, int64_t at) {
-    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p[0] + at));
-    v = _mm512_mask_broadcast_f32x4(v, 0x00f0, _mm_loadu_ps(p[4] + at));
-    v = _mm512_mask_broadcast_f32x4(v, 0x0f00, _mm_loadu_ps(p[8] + at));
-    return _mm512_mask_broadcast_f32x4(v, 0xf000, _mm_loadu_ps(p[12] + at));
+  static Reg load_halves(const float* low, const float* high) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(low)), _mm256_loadu_ps(high),
+                              1);
+  }
+  static Reg permute_pairs(Reg a, __m512i pairs, Reg b) {
+    return _mm512_castpd_ps(
+        _mm512_permutex2var_pd(_mm512_castps_pd(a), pairs, _mm512_castps_pd(b)));
   }
   static Reg low(Reg a, Reg b) { return _mm512_unpacklo_ps(a, b); }
   static Reg high(Reg a, Reg b) { return _mm512_unpackhi_ps(a, b); }
@@ -79,11 +81,12 @@ struct Vec<double> {
   }
   static Reg add(Reg a, Reg b) { return _mm512_add_pd(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_pd(a, b, c); }
-  static Reg load_quads(const double* const* p, int64_t at) {
-    __m512d v = _mm512_castpd128_pd512(_mm_loadu_pd(p[0] + at));
-    v = _mm512_insertf64x2(v, _mm_loadu_pd(p[2] + at), 1);
-    v = _mm512_insertf64x2(v, _mm_loadu_pd(p[4] + at), 2);
-    return _mm512_insertf64x2(v, _mm_loadu_pd(p[6] + at), 3);
+  static Reg load_halves(const double* low, const double* high) {
+    return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(low)), _mm256_loadu_pd(high),
+                              1);
+  }
+  static Reg permute_pairs(Reg a, __m512i pairs, Reg b) {
+    return _mm512_permutex2var_pd(a, pairs, b);
   }
   static Reg low(Reg a, Reg b) { return _mm512_unpacklo_pd(a, b); }
   static Reg high(Reg a, Reg b) { return _mm512_unpackhi_pd(a, b); }
@@ -114,9 +117,9 @@ struct Vec<float> {
   static void store_first(float* p, Reg v, int n) { _mm256_maskstore_ps(p, first(n), v); }
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
-  static Reg load_quads(const float* const* p, int64_t at) {
-    const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(p[0] + at));
-    return _mm256_insertf128_ps(v, _mm_loadu_ps(p[4] + at), 1);
+  static Reg load_quads(const float* const* rows, int64_t at) {
+    const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(rows[0] + at));
+    return _mm256_insertf128_ps(v, _mm_loadu_ps(rows[4] + at), 1);
   }
   static Reg low(Reg a, Reg b) { return _mm256_unpacklo_ps(a, b); }
   static Reg high(Reg a, Reg b) { return _mm256_unpackhi_ps(a, b); }
@@ -142,9 +145,9 @@ struct Vec<double> {
   static void store_first(double* p, Reg v, int n) { _mm256_maskstore_pd(p, first(n), v); }
   static Reg add(Reg a, Reg b) { return _mm256_add_pd(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_pd(a, b, c); }
-  static Reg load_quads(const double* const* p, int64_t at) {
-    const __m256d v = _mm256_castpd128_pd256(_mm_loadu_pd(p[0] + at));
-    return _mm256_insertf128_pd(v, _mm_loadu_pd(p[2] + at), 1);
+  static Reg load_quads(const double* const* rows, int64_t at) {
+    const __m256d v = _mm256_castpd128_pd256(_mm_loadu_pd(rows[0] + at));
+    return _mm256_insertf128_pd(v, _mm_loadu_pd(rows[2] + at), 1);
   }
   static Reg low(Reg a, Reg b) { return _mm256_unpacklo_pd(a, b); }
   static Reg high(Reg a, Reg b) { return _mm256_unpackhi_pd(a, b); }
@@ -175,7 +178,9 @@ struct Vec<float> {
   }
   static Reg add(Reg a, Reg b) { return _mm_add_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
-  static Reg load_quads(const float* const* p, int64_t at) { return _mm_loadu_ps(p[0] + at); }
+  static Reg load_quads(const float* const* rows, int64_t at) {
+    return _mm_loadu_ps(rows[0] + at);
+  }
   static Reg low(Reg a, Reg b) { return _mm_unpacklo_ps(a, b); }
   static Reg high(Reg a, Reg b) { return _mm_unpackhi_ps(a, b); }
   static Reg low2(Reg a, Reg b) { return _mm_movelh_ps(a, b); }
@@ -200,12 +205,66 @@ struct Vec<double> {
   }
   static Reg add(Reg a, Reg b) { return _mm_add_pd(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm_add_pd(_mm_mul_pd(a, b), c); }
-  static Reg load_quads(const double* const* p, int64_t at) { return _mm_loadu_pd(p[0] + at); }
+  static Reg load_quads(const double* const* rows, int64_t at) {
+    return _mm_loadu_pd(rows[0] + at);
+  }
   static Reg low(Reg a, Reg b) { return _mm_unpacklo_pd(a, b); }
   static Reg high(Reg a, Reg b) { return _mm_unpackhi_pd(a, b); }
   static __m128d fold(Reg v) { return v; }
 };
 
+#endif
+
+// Turns kQuad vectors into their transpose within each 128 bits.
+template <class T>
+inline void turn(typename Vec<T>::Reg* v) {
+  using V = Vec<T>;
+  if constexpr (V::kQuad == 2) {
+    const auto low = V::low(v[0], v[1]);
+    v[1] = V::high(v[0], v[1]);
+    v[0] = low;
+  } else {
+    const auto a = V::low(v[0], v[1]), b = V::high(v[0], v[1]);
+    const auto c = V::low(v[2], v[3]), d = V::high(v[2], v[3]);
+    v[0] = V::low2(a, c);
+    v[1] = V::high2(a, c);
+    v[2] = V::low2(b, d);
+    v[3] = V::high2(b, d);
+  }
+}
+
+// out[c] = element at + c of each of kLanes rows, for c < kColumns<T>.
+#if defined(__AVX512F__)
+template <class T>
+inline constexpr int kColumns = 2 * Vec<T>::kQuad;
+template <class T>
+inline void columns(const T* const* rows, int64_t at, typename Vec<T>::Reg* out) {
+  // Loads of 256 bits and a last shuffle across: half the time of loads of 128 bits here.
+  using V = Vec<T>;
+  constexpr int kQuad = V::kQuad;
+  typename V::Reg v[2 * kQuad];
+#pragma GCC unroll 8
+  for (int r = 0; r < 2 * kQuad; ++r)
+    v[r] = V::load_halves(rows[r] + at, rows[r + 2 * kQuad] + at);
+  turn<T>(v);
+  turn<T>(v + kQuad);
+  const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+  const __m512i odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+#pragma GCC unroll 4
+  for (int c = 0; c < kQuad; ++c) {
+    out[c] = V::permute_pairs(v[c], even, v[kQuad + c]);
+    out[kQuad + c] = V::permute_pairs(v[c], odd, v[kQuad + c]);
+  }
+}
+#else
+template <class T>
+inline constexpr int kColumns = Vec<T>::kQuad;
+template <class T>
+inline void columns(const T* const* rows, int64_t at, typename Vec<T>::Reg* out) {
+#pragma GCC unroll 4
+  for (int r = 0; r < Vec<T>::kQuad; ++r) out[r] = Vec<T>::load_quads(rows + r, at);
+  turn<T>(out);
+}
 #endif
 
 }  // namespace catena::cpu::CTN_ISA
