@@ -124,8 +124,10 @@ std::unique_ptr<RuleClass> make_rule(const OptimizerEntry& entry) {
   std::vector<std::string> some = {"param"}, all = {"param"};
   for (int32_t k = 0; k < entry.def.n_state; ++k) {
     const ctn_state_def& state = entry.def.state[k];
-    all.emplace_back(view(state.name));
-    if ((state.flags & CTN_STATE_WHEN) == 0) some.emplace_back(view(state.name));
+    std::string name(view(state.name));
+    if (name == "i" || name == "n") name += '_';
+    all.push_back(name);
+    if ((state.flags & CTN_STATE_WHEN) == 0) some.push_back(name);
   }
   rule->update =
       std::make_unique<ArrayProgram>(view(entry.def.update), std::vector<std::string>{"grad"}, some,
