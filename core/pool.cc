@@ -120,7 +120,10 @@ void ThreadPool::run(int64_t n, void (*body)(void* arg, int64_t k), void* arg) n
   s.wake(n - 1);
   int64_t of = 0;
   const int64_t mine = s.claim_all(&of);
-  if (s.done.fetch_add(mine, std::memory_order_acq_rel) + mine != n) s.wait_for_others();
+  // Who completes `done` ends the job: the caller here, or a helper by way of `end`. A caller that
+  // did nothing must not look at `done`, or it could leave before that helper has set `end`.
+  if (mine == 0 || s.done.fetch_add(mine, std::memory_order_acq_rel) + mine != n)
+    s.wait_for_others();
   s.busy.store(false, std::memory_order_release);
 }
 
