@@ -191,6 +191,14 @@ TEST_CASE("npz: prefixes that lie") {
   npy[6] = 2;  // a length of 32 bits
   CHECK(read_npy(npy) == CTN_EFORMAT);
   CHECK(read_npy("\x93NUMPY\x02") == CTN_EFORMAT);
+  const auto version2 = [](size_t padding) {
+    const std::string dict = dict_of("|u1", "()") + std::string(padding, ' ') + "\n";
+    std::string bytes("\x93NUMPY\x02\0", 8);
+    zip::put(&bytes, static_cast<uint32_t>(dict.size()));
+    return bytes + dict + "x";
+  };
+  CHECK(read_npy(version2(60'000)) == CTN_OK);
+  CHECK(read_npy(version2(66'000)) == CTN_EFORMAT);
   CHECK(read_npy(std::string("\x93NUMPY\x02\0\1\0", 10)) == CTN_EFORMAT);
 }
 
@@ -255,6 +263,7 @@ TEST_CASE("npz: zip features we do not read") {
   CHECK(try_bytes(raw_zip({{"a.npy", npy, 8, 0, size + 1, packed}})) == CTN_EFORMAT);
   CHECK(try_bytes(raw_zip({{"a.npy", npy, 8, 0, size - 1, packed}})) == CTN_EFORMAT);
   CHECK(try_bytes(raw_zip({{"a.npy", npy, 8, 0, 0, packed + "x"}})) == CTN_EFORMAT);
+  CHECK(try_bytes(raw_zip({{"a.npy", npy, 8, 0, 0, deflated(npy + "x")}})) == CTN_EFORMAT);
 }
 
 TEST_CASE("npz: bombs") {

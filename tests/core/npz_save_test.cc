@@ -188,6 +188,28 @@ TEST_CASE("save and load: every allocation fails in turn") {
   }
 }
 
+TEST_CASE("save: a writer that failed is dead at once") {
+  MemoryIo memory;
+  Heap heap{0, 3, false, 0};  // the file buffer and zlib's output, but not zlib's state
+  const ctn_allocator table = heap.table();
+  NpzWriter writer(memory.io(), "f.npz", 6, &table);
+  CHECK(memory.files() == 1);
+  const auto code = [](auto call) {
+    try {
+      call();
+      return ctn_status{CTN_OK};
+    } catch (const Error& e) {
+      return e.code();
+    }
+  };
+  CHECK(code([&] { writer.add_none("a"); }) == CTN_ENOMEM);
+  CHECK(memory.files() == 0);
+  heap.fail_from = 0;
+  CHECK(code([&] { writer.add_none("b"); }) == CTN_EINVAL);
+  CHECK(code([&] { writer.finish(); }) == CTN_EINVAL);
+  CHECK(memory.files() == 0);
+}
+
 TEST_CASE("save: power loss at any call leaves the old or the new file") {
   std::mt19937_64 random(11);
   int old_files = 0;
