@@ -9,8 +9,10 @@ namespace catena::cpu {
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
 
 // One line a file: ctn_status register_<file>(const ctn_host*, ctn_plugin), here and in the list.
+ctn_status register_move(const ctn_host* host, ctn_plugin plugin);
 
 inline constexpr RegisterFn kKernelFiles[] = {
+    register_move,
     nullptr,  // ends the list
 };
 
