@@ -2,6 +2,7 @@
 #include <cpu/gemm.h>
 
 #include <cpu/blas/product.h>
+#include <cpu/isa.h>
 
 #include <catena/sdk/kernel.hpp>
 
@@ -112,6 +113,23 @@ void parallel_dots(ctn_exec exec, const Dense<T>& dense, const Dots<T>& whole) {
 }
 
 }  // namespace
+
+template <>
+const Dense<float>& dense() {
+  switch (isa()) {
+    case Isa::kAvx512: return avx512::kDenseFloat;
+    case Isa::kAvx2: return avx2::kDenseFloat;
+    default: return sse2::kDenseFloat;
+  }
+}
+template <>
+const Dense<double>& dense() {
+  switch (isa()) {
+    case Isa::kAvx512: return avx512::kDenseDouble;
+    case Isa::kAvx2: return avx2::kDenseDouble;
+    default: return sse2::kDenseDouble;
+  }
+}
 
 template <class T>
 void dots(const Dense<T>& dense, const Dots<T>& d) {

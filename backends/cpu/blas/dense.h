@@ -67,4 +67,8 @@ extern const Dense<float> kDenseFloat;
 extern const Dense<double> kDenseDouble;
 }  // namespace avx512
 
+// The table of the instruction set in use.
+template <class T>
+const Dense<T>& dense();
+
 }  // namespace catena::cpu

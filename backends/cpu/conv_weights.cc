@@ -1,0 +1,160 @@
+// Gradient of the weights of a convolution: products of rows, one of gy's planes with one of the
+// patches, over all positions of all images. Tasks take rows of patches; where these are few, also
+// parts of the positions, whose sums are added in order.
+#include <cpu/conv.h>
+
+#include <cpu/blas/product.h>
+#include <cpu/blas/taps.h>
+#include <cpu/gemm.h>
+
+#include <catena/sdk/kernel.hpp>
+
+#include <algorithm>
+
+namespace catena::cpu {
+namespace {
+
+constexpr int64_t kBlock = 60;      // rows of either side at a time; a multiple of every dot's
+constexpr int64_t kSteps = 1024;    // positions at a time: kBlock rows of both fit the L2 cache
+constexpr int64_t kInPlace = 256;   // planes of gy from this size are read where they are
+constexpr int64_t kTasks = 16;
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+template <class T>
+class WeightGradient {
+ public:
+  WeightGradient(const ConvShape& s, const T* x, const T* gy, T* gw)
+      : s_(s),
+        x_(x),
+        gy_(gy),
+        gw_(gw),
+        taps_(Taps::forward(s)),
+        out_(planes(s)),
+        rows_(s.filters / s.groups),
+        columns_(s.channels / s.groups * taps_.patches().taps),
+        positions_(s.images * s.out_height * s.out_width) {
+    const int64_t plane = s.out_height * s.out_width;
+    in_place_ = plane >= kInPlace;
+    // chunks of whole planes, or of equal parts of one
+    chunk_ = in_place_ ? divide_up(plane, divide_up(plane, kSteps))
+                       : std::max<int64_t>(1, kSteps / std::max<int64_t>(1, plane)) * plane;
+    chunks_per_plane_ = in_place_ ? divide_up(plane, chunk_) : 1;
+    chunks_ = in_place_ ? s.images * chunks_per_plane_ : divide_up(positions_, chunk_);
+    blocks_ = divide_up(columns_, kBlock);
+    const int64_t tasks = blocks_ * s.groups;
+    parts_ = tasks >= kTasks / 2 ? 1 : std::min(kTasks / tasks, std::max<int64_t>(1, chunks_));
+  }
+
+  void run(ctn_exec exec) {
+    const int64_t total = s_.filters * columns_;
+    if (total == 0) return;
+    if (parts_ > 1) {
+      void* p = nullptr;
+      sdk::check(sdk::host->scratch(exec, static_cast<uint64_t>(parts_ * total) * sizeof(T), &p));
+      sums_ = static_cast<T*>(p);
+    } else {
+      sums_ = gw_;
+    }
+    const int64_t tasks = s_.groups * blocks_ * parts_;
+    Slots slots(exec, 2 * kBlock * chunk_ * kBytes + chunk_ * kRunBytes, tasks);
+    sdk::parallel_for(exec, tasks, 1, [&](int64_t begin, int64_t end) {
+      const Slots::Hold slot(slots);
+      for (int64_t t = begin; t < end; ++t) task(t, slot.as<T>());
+    });
+    if (parts_ == 1) return;
+    sdk::parallel_for(exec, total, 1 << 14, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        T sum = sums_[i];
+        for (int64_t part = 1; part < parts_; ++part) sum += sums_[part * total + i];
+        gw_[i] = sum;
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kBytes = sizeof(T);
+  static constexpr int64_t kRunBytes = sizeof(PatchRun);
+
+  // gy itself as patches of one tap.
+  static Taps planes(const ConvShape& s) {
+    ConvShape p = s;
+    p.channels = s.filters;
+    p.height = s.out_height;
+    p.width = s.out_width;
+    p.kernel_h = p.kernel_w = p.stride_y = p.stride_x = p.dilate_y = p.dilate_x = 1;
+    p.pad_y = p.pad_x = 0;
+    return Taps::forward(p);
+  }
+
+  void task(int64_t index, T* memory) const {
+    const int64_t part = index % parts_, block = index / parts_ % blocks_;
+    const int64_t group = index / parts_ / blocks_;
+    const int64_t k0 = block * kBlock, k1 = std::min(k0 + kBlock, columns_);
+    T* to = sums_ + (part * s_.filters + group * rows_) * columns_ + k0;
+    T* patches = memory;
+    T* filters = memory + kBlock * chunk_;
+    auto* runs = reinterpret_cast<PatchRun*>(filters + kBlock * chunk_);
+    const Patches& g = taps_.patches();
+    const T* images = x_ + group * (s_.channels / s_.groups) * g.channel;
+    const int64_t first = chunks_ * part / parts_, last = chunks_ * (part + 1) / parts_;
+    if (first == last) {
+      for (int64_t i = 0; i < rows_; ++i) std::fill_n(to + i * columns_, k1 - k0, T{0});
+    }
+    for (int64_t c = first; c < last; ++c) {
+      const Chunk at = chunk(c);
+      const int64_t count = patch_runs(g, at.j, at.n, runs);
+      pack_(g, images, runs, count, k0, k1 - k0, at.n, patches, at.n);
+      const T* planes = gy_ + group * rows_ * out_.patches().channel;
+      const int64_t gy_count = in_place_ ? 0 : patch_runs(out_.patches(), at.j, at.n, runs);
+      for (int64_t i = 0; i < rows_; i += kBlock) {
+        const int64_t m = std::min(kBlock, rows_ - i);
+        const T* a = planes + at.offset + i * out_.patches().channel;
+        int64_t lda = out_.patches().channel;
+        if (!in_place_) {
+          pack_(out_.patches(), planes, runs, gy_count, i, m, at.n, filters, at.n);
+          a = filters;
+          lda = at.n;
+        }
+        dots<T>(dense_, {m, k1 - k0, at.n, a, lda, patches, at.n, to + i * columns_, columns_,
+                         c != first, nullptr});
+      }
+    }
+  }
+
+  struct Chunk {
+    int64_t j, n;    // positions
+    int64_t offset;  // of the first in gy, if in place
+  };
+  Chunk chunk(int64_t c) const {
+    const int64_t plane = s_.out_height * s_.out_width;
+    if (!in_place_) return {c * chunk_, std::min(chunk_, positions_ - c * chunk_), 0};
+    const int64_t image = c / chunks_per_plane_, at = c % chunks_per_plane_ * chunk_;
+    return {image * plane + at, std::min(chunk_, plane - at), image * s_.filters * plane + at};
+  }
+
+  const ConvShape& s_;
+  const T* x_;
+  const T* gy_;
+  T* gw_;
+  const Dense<T>& dense_ = dense<T>();
+  PackPatchesFn<T> pack_ = pack_patches<T>();
+  Taps taps_, out_;
+  int64_t rows_, columns_;  // of one group's gradient
+  int64_t positions_;
+  bool in_place_;
+  int64_t chunk_, chunks_per_plane_, chunks_, blocks_, parts_;
+  T* sums_ = nullptr;
+};
+
+}  // namespace
+
+template <class T>
+void conv_weights(ctn_exec exec, const ConvShape& s, const T* x, const T* gy, T* gw) {
+  WeightGradient<T>(s, x, gy, gw).run(exec);
+}
+
+template void conv_weights(ctn_exec, const ConvShape&, const float*, const float*, float*);
+template void conv_weights(ctn_exec, const ConvShape&, const double*, const double*, double*);
+
+}  // namespace catena::cpu
