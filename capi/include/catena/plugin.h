@@ -415,7 +415,7 @@ typedef struct ctn_link_def {
 } ctn_link_def;
 
 typedef struct ctn_state_def {
-  ctn_str name;   /* "m" */
+  ctn_str name;   /* "m"; the states `i` and `n` are `i_` and `n_` in expressions */
   double initial; /* value of a fresh state array */
   uint32_t flags; /* CTN_STATE_* */
   uint32_t reserved;
