@@ -17,6 +17,12 @@ inline ctn_value int_value(int64_t i) {
   v.u.i = i;
   return v;
 }
+inline ctn_value float_value(double f) {
+  ctn_value v{};
+  v.kind = CTN_FLOAT;
+  v.u.f = f;
+  return v;
+}
 inline ctn_value kind_value(int32_t kind) {
   ctn_value v{};
   v.kind = kind;
@@ -73,6 +79,17 @@ struct OpText {
   std::vector<ctn_output_def> outputs;
   std::vector<ctn_attr_def> attrs;
   std::vector<ctn_str> checks;
+};
+
+// An elementwise op over two inputs of one dtype.
+struct ProductText : OpText {
+  explicit ProductText(std::string_view name) : OpText(name) {
+    in("x", "f").in("z", "f");
+    outputs = {{lit("y"), lit("=x"), 0, 0}};
+    def.flags = 0;
+    def.infer = nullptr;
+    def.map = lit("y = x * z");
+  }
 };
 
 }  // namespace catena_test
