@@ -86,8 +86,8 @@ TEST_CASE("random forms equal the plain executor") {
         if (text.empty()) continue;
         std::string shape;
         for (const int64_t n : call.shape) shape += std::to_string(n) + " ";
-        FAIL("form ", k, " on ", catena::cpu::isa_name(isa), ", shape ", shape, ": ", text, "\n",
-             form.text());
+        FAIL("form ", k, " on ", std::string(catena::cpu::isa_name(isa)), ", shape ", shape, ": ",
+             text, "\n", form.text());
       }
     }
   }

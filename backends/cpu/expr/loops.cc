@@ -4,6 +4,7 @@
 namespace catena::cpu::CTN_ISA {
 
 static StepFn find_step(StepKey key) {
+  if (StepFn fn = math_step(key)) return fn;
   if (StepFn fn = arith_step(key)) return fn;
   if (StepFn fn = cast_step(key)) return fn;
   if (StepFn fn = integer_step(key)) return fn;

@@ -87,6 +87,7 @@ inline constexpr bool kIsSigned = static_cast<T>(-1) < static_cast<T>(0);
 StepFn arith_step(StepKey key);
 StepFn integer_step(StepKey key);
 StepFn cast_step(StepKey key);
+StepFn math_step(StepKey key);
 StepFn data_step(StepKey key);
 JoinFns find_join(uint16_t op, uint8_t type);
 
