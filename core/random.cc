@@ -19,26 +19,28 @@ constexpr uint32_t kWeyl0 = 0x9E3779B9;  // golden ratio
 constexpr uint32_t kWeyl1 = 0xBB67AE85;  // sqrt(3) - 1
 constexpr int kRounds = 10;
 
-constexpr int kBlocks = 64;          // of one batch
+// A batch is made by loops of fixed length, which are vectorised at every level of optimisation;
+// for less than a quarter of one it is cheaper to go block by block.
+constexpr int kBlocks = 64;
 constexpr int kWords = 2 * kBlocks;  // each makes one number
+constexpr uint64_t kFewBlocks = 16;
 
-// Words of `n` blocks from `first` on.
-void fill_words(uint64_t first, int n, uint64_t seed, uint64_t* words) noexcept {
+// Words of the blocks first, first + 1, ...
+void fill_batch(uint64_t first, uint64_t seed, uint64_t* words) noexcept {
   uint32_t x0[kBlocks];
   uint32_t x1[kBlocks];
-  uint32_t x2[kBlocks];
-  uint32_t x3[kBlocks];
-  for (int i = 0; i < n; ++i) {
-    const uint64_t block = first + static_cast<uint64_t>(i);
+  uint32_t x2[kBlocks] = {};
+  uint32_t x3[kBlocks] = {};
+  for (int i = 0; i < kBlocks; ++i) {
+    const uint64_t block =
+        (first + static_cast<uint64_t>(i)) & INT64_MAX;  // 2^64 words, then again
     x0[i] = static_cast<uint32_t>(block);
     x1[i] = static_cast<uint32_t>(block >> 32);
-    x2[i] = 0;
-    x3[i] = 0;
   }
   auto key0 = static_cast<uint32_t>(seed);
   auto key1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < kRounds; ++round) {
-    for (int i = 0; i < n; ++i) {
+    for (int i = 0; i < kBlocks; ++i) {
       const uint64_t p0 = kMultiply0 * x0[i];
       const uint64_t p1 = kMultiply1 * x2[i];
       x0[i] = static_cast<uint32_t>(p1 >> 32) ^ x1[i] ^ key0;
@@ -49,22 +51,50 @@ void fill_words(uint64_t first, int n, uint64_t seed, uint64_t* words) noexcept 
     key0 += kWeyl0;
     key1 += kWeyl1;
   }
-  for (int i = 0; i < n; ++i) {
+  for (int i = 0; i < kBlocks; ++i) {
     words[2 * i] = uint64_t{x1[i]} << 32 | x0[i];
     words[2 * i + 1] = uint64_t{x3[i]} << 32 | x2[i];
   }
 }
 
-void make_uniform(const uint64_t* words, int blocks, double* out) noexcept {
-  for (int i = 0; i < 2 * blocks; ++i) out[i] = uniform(words[i]);
+// BITS need nothing made of their words.
+void make_batch(int32_t kind, const uint64_t* words, double* out) noexcept {
+  switch (kind) {
+    case CTN_RANDOM_UNIFORM:
+      for (int i = 0; i < kWords; ++i) out[i] = uniform(words[i]);
+      break;
+    case CTN_RANDOM_NORMAL:
+      for (int i = 0; i < kBlocks; ++i) normal_pair(words[2 * i], words[2 * i + 1], out + 2 * i);
+      break;
+    case CTN_RANDOM_GUMBEL:
+      for (int i = 0; i < kWords; ++i) out[i] = gumbel(words[i]);
+      break;
+    default: break;
+  }
 }
 
-void make_normal(const uint64_t* words, int blocks, double* out) noexcept {
-  for (int i = 0; i < blocks; ++i) normal_pair(words[2 * i], words[2 * i + 1], out + 2 * i);
+void make_block(int32_t kind, const uint64_t* words, double* out) noexcept {
+  switch (kind) {
+    case CTN_RANDOM_UNIFORM:
+      out[0] = uniform(words[0]);
+      out[1] = uniform(words[1]);
+      break;
+    case CTN_RANDOM_NORMAL: normal_pair(words[0], words[1], out); break;
+    case CTN_RANDOM_GUMBEL:
+      out[0] = gumbel(words[0]);
+      out[1] = gumbel(words[1]);
+      break;
+    default: break;
+  }
 }
 
-void make_gumbel(const uint64_t* words, int blocks, double* out) noexcept {
-  for (int i = 0; i < 2 * blocks; ++i) out[i] = gumbel(words[i]);
+void fill_block(uint64_t block, uint64_t seed, uint64_t* words) noexcept {
+  block &= INT64_MAX;
+  const auto x =
+      philox_4x32({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), 0, 0},
+                  {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+  words[0] = uint64_t{x[1]} << 32 | x[0];
+  words[1] = uint64_t{x[3]} << 32 | x[2];
 }
 
 }  // namespace
@@ -98,15 +128,18 @@ void Philox::draw(int32_t kind, void* dst, int64_t n) {
   while (rest > 0) {
     const uint64_t skip = state_.position & 1;
     const uint64_t take = std::min<uint64_t>(rest, kWords - skip);
-    const auto blocks = static_cast<int>((skip + take + 1) / 2);
-    fill_words(state_.position / 2, blocks, state_.seed, words);
-    const void* from = numbers;
-    switch (kind) {
-      case CTN_RANDOM_UNIFORM: make_uniform(words, blocks, numbers); break;
-      case CTN_RANDOM_NORMAL: make_normal(words, blocks, numbers); break;
-      case CTN_RANDOM_GUMBEL: make_gumbel(words, blocks, numbers); break;
-      default: from = words; break;
+    const uint64_t first = state_.position / 2;
+    const uint64_t blocks = (skip + take + 1) / 2;
+    if (blocks > kFewBlocks) {
+      fill_batch(first, state_.seed, words);
+      make_batch(kind, words, numbers);
+    } else {
+      for (uint64_t b = 0; b < blocks; ++b) {
+        fill_block(first + b, state_.seed, words + 2 * b);
+        make_block(kind, words + 2 * b, numbers + 2 * b);
+      }
     }
+    const void* from = kind == CTN_RANDOM_BITS ? static_cast<const void*>(words) : numbers;
     std::memcpy(to, static_cast<const char*>(from) + 8 * skip, 8 * take);
     to += 8 * take;
     state_.position += take;

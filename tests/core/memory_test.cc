@@ -36,7 +36,8 @@ using catena_test::Dice;
 
 namespace {
 
-// When it reaches 0 the form of operator new that the pool's tables use fails; below 0 it never does.
+// When it reaches 0 the form of operator new that the pool's tables use fails; below 0 it never
+// does.
 thread_local int64_t heap_fails_in = -1;
 
 bool heap_fails() { return heap_fails_in >= 0 && heap_fails_in-- == 0; }
@@ -462,7 +463,8 @@ TEST_CASE("the pool's own tables may fail to grow") {
     pool.trim();
     CHECK(ledger.held() == 0);
   }
-  // Large blocks out and cached, cached blocks of 8000, slabs, cached blocks of 192; the last passed.
+  // Large blocks out and cached, cached blocks of 8000, slabs, cached blocks of 192; the last
+  // passed.
   CHECK(failures == 3 + 3 + 3 + 1 + 1 + 1);
   CHECK(source.out.empty());
   CHECK(source.mistakes == 0);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -72,6 +73,7 @@ int threads_of_process() {
 // Exit code of `body` in a child, which dies of SIGALRM when it takes longer than 10 s; -1 then.
 template <class Body>
 int in_child(const Body& body) {
+  std::fflush(nullptr);  // or the child may print it a second time
   const pid_t child = fork();
   if (child == 0) {
     alarm(10);
