@@ -58,10 +58,14 @@ std::vector<std::string_view> reserved_names(const std::vector<AttrDef>& attrs) 
 }
 
 void check_rule(const OptimizerEntry& e, const std::string& who) {
-  constexpr uint64_t kHyper = CTN_REQUIRED | CTN_KIND_BIT(CTN_FLOAT) | CTN_KIND_BIT(CTN_BOOL);
+  constexpr uint64_t kNumber = CTN_KIND_BIT(CTN_FLOAT) | CTN_KIND_BIT(CTN_INT);
   std::vector<std::string_view> names = reserved_names(e.attrs);
   for (const AttrDef& h : e.attrs) {
-    if ((h.kinds & ~kHyper) != 0) refuse(who, "hyperparameter " + h.name + " is no float or bool");
+    const uint64_t kinds = h.kinds & ~CTN_REQUIRED;  // a float may be given as an int
+    if (kinds != CTN_KIND_BIT(CTN_BOOL) &&
+        ((kinds & ~kNumber) != 0 || (kinds & CTN_KIND_BIT(CTN_FLOAT)) == 0)) {
+      refuse(who, "hyperparameter " + h.name + " is no float or bool");
+    }
   }
   const ctn_optimizer_def& d = e.def;
   for (int32_t i = 0; i < d.n_state; ++i) {
