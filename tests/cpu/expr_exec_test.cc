@@ -27,6 +27,27 @@ std::vector<int64_t> random_shape(Random& random) {
   }
 }
 
+// Lets an output be the memory of an input now and then: work in place.
+void share_memory(const ctn_form& form, Call& call, Random& random) {
+  uint32_t taken = 0;
+  for (int32_t out = 0; out < form.n_args; ++out) {
+    if (form.args[out].role != CTN_ROLE_OUT || pick(random, 0, 1) == 0) continue;
+    for (int32_t in = 0; in < out; ++in) {
+      const bool suits = form.args[in].role == CTN_ROLE_IN && (taken >> in & 1) == 0 &&
+                         form.args[in].dtype == form.args[out].dtype;
+      if (!suits) continue;
+      taken |= 1u << in;
+      Argument& input = call.args[static_cast<size_t>(in)];
+      Argument& output = call.args[static_cast<size_t>(out)];
+      input.bytes = output.bytes;  // an output's layout has every element once
+      input.start = output.start;
+      input.strides = output.strides;
+      output.same_as = in;
+      break;
+    }
+  }
+}
+
 Call random_call(const ctn_form& form, Random& random) {
   Call call;
   call.shape = random_shape(random);
@@ -48,6 +69,7 @@ Call random_call(const ctn_form& form, Random& random) {
     fill(a, arg.dtype, random, true);
     call.args.push_back(a);
   }
+  share_memory(form, call, random);
   for (int32_t k = 0; k < form.n_scalars; ++k) {
     uint64_t bits = random();
     if (form.scalars[k] == CTN_BOOL8) bits &= 1;

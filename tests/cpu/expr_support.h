@@ -118,6 +118,7 @@ struct Argument {
   int64_t start = 0;             // of element 0, in bytes
   std::vector<int64_t> strides;  // bytes
   int64_t count = 0;             // of a RAW argument
+  int same_as = -1;              // the argument whose memory it is
 };
 
 // Values where things go wrong, and ordinary ones.
@@ -205,7 +206,7 @@ std::vector<Argument> run_on_copy(const Call& call, FakeExec* exec, Body body) {
   std::vector<void*> data;
   std::vector<int64_t> strides, counts;
   for (Argument& a : args) {
-    data.push_back(a.bytes.data() + a.start);
+    data.push_back(a.same_as < 0 ? a.bytes.data() + a.start : data[static_cast<size_t>(a.same_as)]);
     a.strides.resize(call.shape.size(), 0);
     strides.insert(strides.end(), a.strides.begin(), a.strides.end());
     counts.push_back(a.count);

@@ -1,11 +1,12 @@
 // From instructions to steps: values equal for all elements are computed once, constants at compile
-// time, stores go straight to their output where no later read forbids it, and what is left lives
-// in as few slots as possible.
+// time, stores go straight to their output where no later read forbids it.
 #include <cpu/expr/code.h>
+
+#include <cpu/expr/draft.h>
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
+#include <utility>
 
 namespace catena::cpu {
 
@@ -18,40 +19,18 @@ namespace {
 
 bool is_half(uint8_t dtype) { return dtype == CTN_FLOAT16 || dtype == CTN_BFLOAT16; }
 
-int operand_count(uint16_t op) {
-  switch (op) {
-    case CTN_X_CONST:
-    case CTN_X_ARG:
-    case CTN_X_SCALAR:
-    case CTN_X_INDEX:
-    case CTN_X_SIZE:
-    case CTN_X_ACC:
-    case CTN_X_ITEM: return 0;
-    case CTN_X_SELECT: return 3;
-    case CTN_X_ATAN2: return 2;
-    default: break;
-  }
-  if (op >= CTN_X_ADD && op <= CTN_X_SHR) {
-    const bool one = op == CTN_X_NEG || op == CTN_X_ABS || op == CTN_X_SIGN || op == CTN_X_NOT;
-    return one ? 1 : 2;
-  }
-  return 1;
-}
-
+bool is_source(uint16_t op) { return op <= CTN_X_SIZE || op == CTN_X_ACC || op == CTN_X_ITEM; }
+bool is_effect(uint16_t op) { return op == CTN_X_STORE || op == CTN_X_YIELD; }
 bool compares(uint16_t op) { return op >= CTN_X_EQ && op <= CTN_X_LE; }
 bool tests(uint16_t op) { return op >= CTN_X_ISNAN && op <= CTN_X_ISFINITE; }
 
-// Below kVirtual a location; then values whose slot is not chosen yet, and the blocks of locations
-// whose numbers are known only at the end.
-using Place = int32_t;
-constexpr Place kVirtual = 1 << 20;
-constexpr Place kConstant = 1 << 24;
-constexpr Place kUniform = 1 << 25;
-constexpr Place kSlot = 1 << 26;
-constexpr Place kNowhere = -1;
-constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
-
-bool is_virtual(Place p) { return p >= kVirtual && p < kConstant; }
+// Operands of an instruction that computes. The first one of RAW is its argument, not a value.
+int operand_count(uint16_t op) {
+  if (op == CTN_X_SELECT) return 3;
+  if (op == CTN_X_RAW || op == CTN_X_ATAN2) return 2;
+  if (op == CTN_X_NEG || op == CTN_X_ABS || op == CTN_X_SIGN || op == CTN_X_NOT) return 1;
+  return op >= CTN_X_ADD && op <= CTN_X_SHR ? 2 : 1;
+}
 
 struct Value {
   Place place = kNowhere;
@@ -61,17 +40,21 @@ struct Value {
   bool live = false;
 };
 
-struct Draft {
-  StepFn fn;
-  Place dst, a, b, c;
+struct Store {
+  int32_t arg;
+  int32_t value;
+  int32_t step = 0;  // where it happens
+  bool direct = false;
 };
 
-struct Virtual {
-  uint8_t type;
-  int32_t made = 0;        // body step that computes it; -1 in the prologue
-  int32_t last = -1;       // last body step that reads it
-  Place bound = kNowhere;  // an output it is written to directly, or its slot
-};
+uint64_t constant_bits(const ctn_inst& i) {
+  if (i.type == CTN_BOOL8) return i.imm.i != 0;
+  if (i.type != CTN_FLOAT32) return i.imm.u;  // the low bytes are the value, whatever the width
+  const float f = static_cast<float>(i.imm.f);
+  uint32_t bits = 0;
+  std::memcpy(&bits, &f, sizeof bits);
+  return bits;
+}
 
 class Builder {
  public:
@@ -81,56 +64,41 @@ class Builder {
                  : section == Section::kReduce ? form.reduce
                                                : form.post),
         section_(section),
-        loops_(loops) {}
+        loops_(loops),
+        values_(static_cast<size_t>(program_.n)),
+        widened_(static_cast<size_t>(form.n_args), kNowhere),
+        draft_(form.n_args) {}
 
   Code build() {
-    values_.resize(static_cast<size_t>(program_.n));
     mark_live();
     place_sources();
     for (int32_t k = 0; k < program_.n; ++k) {
-      if (values_[static_cast<size_t>(k)].live) emit(k);
+      if (value(k).live) emit(k);
     }
-    finish_results();
+    finish_yields();
     bind_stores();
     explicit_stores();
     find_hazards();
-    assign_slots();
-    write_steps();
+    draft_.finish(code_);
+    for (const Place p : yield_places_) code_.yields.push_back(draft_.location(p));
     return std::move(code_);
   }
 
  private:
-  struct Store {
-    int32_t arg;
-    int32_t value;
-    int32_t step = 0;  // where it happens
-    bool direct = false;
-  };
-
-  const ctn_inst& inst(int32_t k) const { return program_.insts[k]; }
   Value& value(int32_t k) { return values_[static_cast<size_t>(k)]; }
-  Virtual& virt(Place p) { return virtuals_[static_cast<size_t>(p - kVirtual)]; }
   uint8_t dtype(int32_t arg) const { return form_.args[arg].dtype; }
 
   void mark_live() {
     for (int32_t k = program_.n - 1; k >= 0; --k) {
-      const ctn_inst& i = inst(k);
-      if (i.op == CTN_X_STORE || i.op == CTN_X_YIELD) {
-        value(i.b).live = true;
-        continue;
+      const ctn_inst& i = program_.insts[k];
+      if (is_effect(i.op)) {
+        value(k).live = value(i.b).live = true;
+      } else if (value(k).live && !is_source(i.op)) {
+        const int n = operand_count(i.op);
+        if (i.op != CTN_X_RAW) value(i.a).live = true;
+        if (n > 1) value(i.b).live = true;
+        if (n > 2) value(i.c).live = true;
       }
-      if (!value(k).live) continue;
-      if (i.op == CTN_X_RAW) {
-        value(i.b).live = true;
-        continue;
-      }
-      const int n = operand_count(i.op);
-      if (n > 0) value(i.a).live = true;
-      if (n > 1) value(i.b).live = true;
-      if (n > 2) value(i.c).live = true;
-    }
-    for (int32_t k = 0; k < program_.n; ++k) {
-      if (inst(k).op == CTN_X_STORE || inst(k).op == CTN_X_YIELD) value(k).live = true;
     }
   }
 
@@ -151,15 +119,11 @@ class Builder {
     code_.at.index = block(1);
     code_.at.size = block(1);
     code_.at.constant = block(0);
-  }
-
-  Place new_virtual(uint8_t type, int32_t made) {
-    virtuals_.push_back({type, made, -1, kNowhere});
-    return kVirtual + static_cast<Place>(virtuals_.size()) - 1;
+    yields_.resize(static_cast<size_t>(section_ == Section::kPost ? 0 : form_.n_acc), -1);
   }
 
   void emit(int32_t k) {
-    const ctn_inst& i = inst(k);
+    const ctn_inst& i = program_.insts[k];
     Value& v = value(k);
     v.type = i.type;
     switch (i.op) {
@@ -171,30 +135,14 @@ class Builder {
       case CTN_X_ITEM: return source(v, code_.at.item + i.a, false);
       case CTN_X_INDEX: return running_index(v);
       case CTN_X_STORE: stores_.push_back({i.a, i.b}); return;
-      case CTN_X_YIELD:
-        yields_.resize(std::max(yields_.size(), static_cast<size_t>(i.a) + 1));
-        yields_[static_cast<size_t>(i.a)] = i.b;
-        return;
-      default: return compute(k);
+      case CTN_X_YIELD: yields_[static_cast<size_t>(i.a)] = i.b; return;
+      default: return compute(i, v);
     }
-  }
-
-  static uint64_t constant_bits(const ctn_inst& i) {
-    if (i.type == CTN_FLOAT64) return i.imm.u;
-    if (i.type == CTN_FLOAT32) {
-      const float f = static_cast<float>(i.imm.f);
-      uint32_t bits = 0;
-      std::memcpy(&bits, &f, sizeof bits);
-      return bits;
-    }
-    if (i.type == CTN_BOOL8) return i.imm.i != 0;
-    return i.imm.u;  // the low bytes are the value, whatever the width
   }
 
   void make_constant(Value& v, uint64_t bits) {
-    v.place = kConstant + static_cast<Place>(code_.constants.size());
+    v.place = draft_.constant(bits);
     v.uniform = v.constant = true;
-    code_.constants.push_back(bits);
   }
 
   static void source(Value& v, int place, bool uniform) {
@@ -209,35 +157,19 @@ class Builder {
     // every instruction that loads one 16-bit argument shares one widened copy
     Place& shared = widened_[static_cast<size_t>(arg)];
     if (shared == kNowhere) {
-      shared = new_virtual(CTN_FLOAT32, next_step());
-      append({step_fn({CTN_X_CAST, CTN_FLOAT32, dtype(arg), 0}), shared, arg, arg, arg}, 2);
+      shared = draft_.new_virtual(CTN_FLOAT32);
+      draft_.add({step_fn({CTN_X_CAST, CTN_FLOAT32, dtype(arg), 0}), shared, arg, arg, arg}, 2);
     }
     v.place = shared;
   }
 
   void running_index(Value& v) {
-    code_.uses_index = true;
-    if (iota_ == kNowhere) {
-      iota_ = new_virtual(CTN_INT64, next_step());
+    if (index_ == kNowhere) {
+      index_ = draft_.new_virtual(CTN_INT64);
       const Place from = code_.at.index;
-      append({step_fn({kOpIota, CTN_INT64, 0, 1}), iota_, from, from, from}, 1);
+      draft_.add({step_fn({kOpIota, CTN_INT64, 0, 1}), index_, from, from, from}, 1);
     }
-    v.place = iota_;
-  }
-
-  int32_t next_step() const { return static_cast<int32_t>(body_.size()); }
-  void append(Draft d, int32_t cost) {
-    const int32_t at = next_step();
-    for (const Place p : {d.a, d.b, d.c}) note_read(p, at);
-    body_.push_back(d);
-    cost_ += cost;
-  }
-  void note_read(Place p, int32_t at) {
-    if (is_virtual(p)) {
-      virt(p).last = std::max(virt(p).last, at);
-    } else if (p < form_.n_args) {
-      last_read_[static_cast<size_t>(p)] = std::max(last_read_[static_cast<size_t>(p)], at);
-    }
+    v.place = index_;
   }
 
   StepFn find_fn(StepKey key) const {
@@ -247,14 +179,6 @@ class Builder {
   StepFn step_fn(StepKey key) const {
     if (StepFn fn = find_fn(key)) return fn;
     throw Declined{"no loop for opcode", key.op};
-  }
-
-  // The operands of instruction k as value numbers; operand 0 of RAW is its argument instead.
-  int operands(const ctn_inst& i, int32_t (&out)[3]) const {
-    out[0] = i.a;
-    out[1] = i.b;
-    out[2] = i.c;
-    return i.op == CTN_X_RAW ? 2 : operand_count(i.op);
   }
 
   StepKey key_of(const ctn_inst& i, uint8_t uniform) {
@@ -268,93 +192,85 @@ class Builder {
     return key;
   }
 
-  void compute(int32_t k) {
-    const ctn_inst& i = inst(k);
-    Value& v = value(k);
-    int32_t operand[3];
-    const int n = operands(i, operand);
-    Place place[3] = {kNowhere, kNowhere, kNowhere};
+  void compute(const ctn_inst& i, Value& v) {
+    const int n = operand_count(i.op);
+    const int32_t operands[3] = {i.a, i.b, i.c};
+    Place place[3];
     uint8_t uniform = 0;
     bool constant = true;
     for (int j = 0; j < n; ++j) {
+      Value o;
       if (j == 0 && i.op == CTN_X_RAW) {
         code_.raws |= 1u << i.a;
-        place[0] = i.a;
-        constant = false;
-        continue;
+        o.place = i.a;
+        o.uniform = true;
+      } else {
+        o = value(operands[j]);
       }
-      const Value& o = value(operand[j]);
       place[j] = o.place;
       uniform = static_cast<uint8_t>(uniform | (o.uniform ? 1 << j : 0));
       constant = constant && o.constant;
     }
-    if (i.op == CTN_X_RAW) uniform |= 1;
-    const Draft d{nullptr, kNowhere, place[0], place[n > 1 ? 1 : 0], place[n > 2 ? 2 : 0]};
-    if (uniform == (1 << n) - 1) return compute_uniform(k, d, constant);
-    const int32_t cost = step_cost(key_of(i, 0));
-    Draft filled = fill_operands(i, d, uniform, n);
-    filled.dst = v.place = new_virtual(i.type, next_step());
-    append(filled, cost);
+    const DraftStep s{nullptr, kNowhere, place[0], place[n > 1 ? 1 : 0], place[n > 2 ? 2 : 0]};
+    if (uniform == (1 << n) - 1) return compute_uniform(i, v, s, constant);
+    DraftStep filled = fill_operands(i, s, uniform, n);
+    filled.dst = v.place = draft_.new_virtual(i.type);
+    draft_.add(filled, step_cost(key_of(i, 0)));
   }
 
   // All operands are one value: computed once a launch, or here when they are constants.
-  void compute_uniform(int32_t k, Draft d, bool constant) {
-    Value& v = value(k);
-    d.fn = step_fn(key_of(inst(k), 0));
+  void compute_uniform(const ctn_inst& i, Value& v, DraftStep s, bool constant) {
+    s.fn = step_fn(key_of(i, 0));
     if (constant) {
-      const auto at = [this](Place p) {
-        return &code_.constants[static_cast<size_t>(p - kConstant)];
-      };
       uint64_t result = 0;
-      d.fn(&result, at(d.a), at(d.b), at(d.c), 1);
+      s.fn(&result, draft_.constant_at(s.a), draft_.constant_at(s.b), draft_.constant_at(s.c), 1);
       return make_constant(v, result);
     }
     v.uniform = true;
-    v.place = d.dst = kUniform + n_uniforms_++;
-    uniform_.push_back(d);
+    v.place = s.dst = draft_.new_uniform();
+    draft_.add_uniform(s);
   }
 
   // Chooses the loop for the operands that are uniform; those it has no loop for are splatted.
-  Draft fill_operands(const ctn_inst& i, Draft d, uint8_t uniform, int n) {
-    d.fn = find_fn(key_of(i, uniform));
-    if (d.fn != nullptr) return d;
-    Place* places[3] = {&d.a, &d.b, &d.c};
-    uint8_t left = uniform;
-    for (int j = 0; j < n && d.fn == nullptr; ++j) {
-      if ((left >> j & 1) == 0 || (j == 0 && i.op == CTN_X_RAW)) continue;
-      const int32_t operand = j == 0 ? i.a : j == 1 ? i.b : i.c;
-      *places[j] = splatted(value(operand));
-      left = static_cast<uint8_t>(left & ~(1 << j));
-      d.fn = find_fn(key_of(i, left));
+  DraftStep fill_operands(const ctn_inst& i, DraftStep s, uint8_t uniform, int n) {
+    s.fn = find_fn(key_of(i, uniform));
+    if (s.fn != nullptr) return s;
+    Place* places[3] = {&s.a, &s.b, &s.c};
+    const int32_t operands[3] = {i.a, i.b, i.c};
+    for (int j = 0; j < n && s.fn == nullptr; ++j) {
+      if ((uniform >> j & 1) == 0 || (j == 0 && i.op == CTN_X_RAW)) continue;
+      *places[j] = splatted(value(operands[j]));
+      uniform = static_cast<uint8_t>(uniform & ~(1 << j));
+      s.fn = find_fn(key_of(i, uniform));
     }
-    if (d.fn == nullptr) throw Declined{"no loop for opcode", i.op};
-    if (n < 2) d.b = d.a;
-    if (n < 3) d.c = d.a;
-    return d;
+    if (s.fn == nullptr) throw Declined{"no loop for opcode", i.op};
+    if (n < 2) s.b = s.a;
+    if (n < 3) s.c = s.a;
+    return s;
   }
 
   Place splatted(const Value& v) {
     for (const auto& [from, to] : splats_) {
       if (from == v.place) return to;
     }
-    const Place to = new_virtual(v.type, -1);
-    virt(to).last = kNever;
-    prologue_.push_back({step_fn({kOpSplat, v.type, 0, 1}), to, v.place, v.place, v.place});
+    const Place to = draft_.new_virtual(v.type, true);
+    draft_.add_prologue({step_fn({kOpSplat, v.type, 0, 1}), to, v.place, v.place, v.place});
     splats_.emplace_back(v.place, to);
     return to;
   }
 
   int32_t step_cost(StepKey key) const {
-    if (loops_.step(key) == nullptr) return 24;
     const bool slow_integer =
         key.op >= CTN_X_FDIV && key.op <= CTN_X_TMOD && key.type < CTN_FLOAT32;
+    if (loops_.step(key) == nullptr) return 24;
     if (key.op == CTN_X_POW || slow_integer) return 16;
     if (key.op == kOpRaw) return 4;
-    return (key.op >= CTN_X_EXP && key.op <= CTN_X_DIGAMMA) || key.op == CTN_X_SIGMOID ? 6 : 1;
+    const bool math = key.op >= CTN_X_EXP && key.op <= CTN_X_DIGAMMA;
+    return math || key.op == CTN_X_SIGMOID ? 6 : 1;
   }
 
   // Yields: the map leaves its values where they are, reduce writes them to the result locations.
-  void finish_results() {
+  void finish_yields() {
     for (size_t k = 0; k < yields_.size(); ++k) {
       const Value& v = value(yields_[k]);
       if (section_ == Section::kReduce) {
@@ -362,18 +278,18 @@ class Builder {
         continue;
       }
       const Place p = v.uniform ? splatted(v) : v.place;
-      if (is_virtual(p)) virt(p).last = kNever;
-      result_places_.push_back(p);
+      if (is_virtual(p)) draft_.at(p).last = kNever;
+      yield_places_.push_back(p);
     }
   }
 
   void write_result(const Value& v, Place target) {
-    if (is_virtual(v.place) && virt(v.place).bound == kNowhere) {
-      virt(v.place).bound = target;
+    if (is_virtual(v.place) && draft_.at(v.place).bound == kNowhere) {
+      draft_.at(v.place).bound = target;
       return;
     }
     const uint16_t op = v.uniform ? kOpSplat : kOpCopy;
-    append({step_fn({op, v.type, 0, 0}), target, v.place, v.place, v.place}, 1);
+    draft_.add({step_fn({op, v.type, 0, 0}), target, v.place, v.place, v.place}, 1);
   }
 
   // Whether another store reads argument `arg` as its value.
@@ -382,7 +298,7 @@ class Builder {
                        [&](const Store& s) { return value(s.value).place == arg && s.arg != arg; });
   }
 
-  // A store is direct if the value's own step can write to the output: the last store to it, of the
+  // A store is direct if the value's own step can write to the output: the only store to it, of the
   // storage's type, and nothing reads what the output held before any more.
   void bind_stores() {
     for (Store& s : stores_) {
@@ -391,9 +307,9 @@ class Builder {
       const auto count = std::count_if(stores_.begin(), stores_.end(),
                                        [&](const Store& o) { return o.arg == s.arg; });
       if (!is_virtual(v.place) || count != 1 || is_half(dtype(s.arg))) continue;
-      Virtual& made = virt(v.place);
+      Virtual& made = draft_.at(v.place);
       if (made.bound != kNowhere || made.made < 0 || stored_elsewhere(s.arg)) continue;
-      if (last_read_[static_cast<size_t>(s.arg)] > made.made) continue;
+      if (draft_.last_read(s.arg) > made.made) continue;
       made.bound = s.arg;
       s.direct = true;
       s.step = made.made;
@@ -405,9 +321,8 @@ class Builder {
       if (stores_[k].direct) continue;
       // an earlier store may overwrite the argument that a later one copies
       for (size_t j = k + 1; j < stores_.size(); ++j) {
-        if (!stores_[j].direct && value(stores_[j].value).place == stores_[k].arg) {
-          keep_aside(value(stores_[j].value));
-        }
+        Value& v = value(stores_[j].value);
+        if (!stores_[j].direct && v.place == stores_[k].arg) keep_aside(v);
       }
     }
     for (Store& s : stores_) {
@@ -417,108 +332,38 @@ class Builder {
 
   void keep_aside(Value& v) {
     const Place from = v.place;
-    v.place = new_virtual(v.type, next_step());
-    append({step_fn({kOpCopy, v.type, 0, 0}), v.place, from, from, from}, 1);
+    v.place = draft_.new_virtual(v.type);
+    draft_.add({step_fn({kOpCopy, v.type, 0, 0}), v.place, from, from, from}, 1);
   }
 
   void append_store(Store& s) {
     Value v = value(s.value);
     const uint8_t storage = dtype(s.arg);
-    const bool half = is_half(storage);
-    if (half && v.uniform) {
-      const Place narrow = kUniform + n_uniforms_++;
-      uniform_.push_back(
-          {step_fn({CTN_X_CAST, storage, CTN_FLOAT32, 0}), narrow, v.place, v.place, v.place});
-      v.place = narrow;
+    uint16_t op = v.uniform ? kOpSplat : kOpCopy;
+    if (is_half(storage)) {
+      const StepFn narrow = step_fn({CTN_X_CAST, storage, CTN_FLOAT32, 0});
+      if (v.uniform) {
+        const Place to = draft_.new_uniform();
+        draft_.add_uniform({narrow, to, v.place, v.place, v.place});
+        v.place = to;
+      } else {
+        op = CTN_X_CAST;
+      }
     }
-    uint16_t op = kOpCopy;
-    if (v.uniform) {
-      op = kOpSplat;
-    } else if (half) {
-      op = CTN_X_CAST;
-    }
-    s.step = next_step();
-    append({step_fn({op, storage, CTN_FLOAT32, 0}), s.arg, v.place, v.place, v.place}, 2);
+    s.step = draft_.next_step();
+    const StepFn fn = step_fn({op, storage, CTN_FLOAT32, 0});
+    draft_.add({fn, s.arg, v.place, v.place, v.place}, 2);
   }
 
   void find_hazards() {
     for (const Store& s : stores_) {
       for (int32_t in = 0; in < form_.n_args; ++in) {
         if (in == s.arg || (code_.reads >> in & 1) == 0) continue;
-        if (last_read_[static_cast<size_t>(in)] > s.step) {
+        if (draft_.last_read(in) > s.step) {
           code_.hazards.push_back({static_cast<uint8_t>(in), static_cast<uint8_t>(s.arg)});
         }
       }
     }
-  }
-
-  // Linear scan. A result may take the slot of an operand that ends there, if their sizes agree.
-  void assign_slots() {
-    std::vector<Place> free;
-    uint16_t n = 0;
-    uint8_t size = 1;
-    const auto take = [&](Virtual& v, Place preferred) {
-      size = std::max(size, static_cast<uint8_t>(size_of(v.type)));
-      if (preferred != kNowhere) {
-        v.bound = preferred;
-      } else if (!free.empty()) {
-        v.bound = free.back();
-        free.pop_back();
-      } else {
-        v.bound = kSlot + n++;
-      }
-    };
-    for (const Draft& d : prologue_) take(virt(d.dst), kNowhere);
-    for (int32_t k = 0; k < next_step(); ++k) {
-      const Draft& d = body_[static_cast<size_t>(k)];
-      Place reuse = kNowhere;
-      const bool wants = is_virtual(d.dst) && virt(d.dst).bound == kNowhere;
-      Place seen[3] = {kNowhere, kNowhere, kNowhere};
-      int n_seen = 0;
-      std::vector<Place> ending;
-      for (const Place p : {d.a, d.b, d.c}) {
-        if (!is_virtual(p) || std::find(seen, seen + n_seen, p) != seen + n_seen) continue;
-        seen[n_seen++] = p;
-        const Virtual& v = virt(p);
-        if (v.last != k || v.bound < kSlot) continue;
-        const bool fits = wants && size_of(v.type) == size_of(virt(d.dst).type);
-        if (reuse == kNowhere && fits) {
-          reuse = v.bound;
-        } else {
-          ending.push_back(v.bound);
-        }
-      }
-      if (wants) take(virt(d.dst), reuse);
-      free.insert(free.end(), ending.begin(), ending.end());
-    }
-    code_.n_slots = n;
-    code_.slot_size = size;
-  }
-
-  uint16_t resolve(Place p) {
-    if (is_virtual(p)) p = virt(p).bound;
-    if (p >= kSlot) return static_cast<uint16_t>(code_.at.slot + (p - kSlot));
-    if (p >= kUniform) return static_cast<uint16_t>(code_.at.uniform + (p - kUniform));
-    if (p >= kConstant) return static_cast<uint16_t>(code_.at.constant + (p - kConstant));
-    return static_cast<uint16_t>(p);
-  }
-
-  void write_steps() {
-    Locations& at = code_.at;
-    at.uniform = static_cast<uint16_t>(at.constant + code_.constants.size());
-    at.slot = static_cast<uint16_t>(at.uniform + n_uniforms_);
-    at.count = static_cast<uint16_t>(at.slot + code_.n_slots);
-    const auto write = [this](const std::vector<Draft>& from, std::vector<Step>& to) {
-      to.reserve(from.size());
-      for (const Draft& d : from) {
-        to.push_back({d.fn, resolve(d.dst), resolve(d.a), resolve(d.b), resolve(d.c)});
-      }
-    };
-    write(uniform_, code_.uniform);
-    write(prologue_, code_.prologue);
-    write(body_, code_.body);
-    for (const Place p : result_places_) code_.yields.push_back(resolve(p));
-    code_.cost = std::max(cost_, 1);
   }
 
   const ctn_form& form_;
@@ -527,17 +372,13 @@ class Builder {
   const Loops loops_;
   Code code_;
   std::vector<Value> values_;
-  std::vector<Virtual> virtuals_;
-  std::vector<Draft> uniform_, prologue_, body_;
   std::vector<Store> stores_;
   std::vector<int32_t> yields_;
-  std::vector<Place> result_places_;
-  std::vector<std::pair<Place, Place>> splats_;
-  std::vector<int32_t> last_read_ = std::vector<int32_t>(CTN_FORM_MAX_ARGS, -1);
-  std::vector<Place> widened_ = std::vector<Place>(CTN_FORM_MAX_ARGS, kNowhere);
-  Place iota_ = kNowhere;
-  int32_t n_uniforms_ = 0;
-  int32_t cost_ = 0;
+  std::vector<Place> yield_places_;
+  std::vector<std::pair<Place, Place>> splats_;  // uniform value, its block
+  std::vector<Place> widened_;                   // [argument]
+  Place index_ = kNowhere;
+  Draft draft_;
 };
 
 }  // namespace

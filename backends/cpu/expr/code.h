@@ -50,7 +50,6 @@ struct Code {
   uint32_t raws = 0;
   uint16_t n_slots = 0;
   uint8_t slot_size = 1;  // bytes of an element in a slot
-  bool uses_index = false;
   bool uses_size = false;
   int32_t cost = 1;  // per element, in units of an addition in the first-level cache
 };
