@@ -52,7 +52,9 @@ ctn_status guarded(Body&& body) noexcept {
   }
 }
 
-inline std::string_view view(ctn_str s) { return s.p ? std::string_view(s.p, s.n) : std::string_view(); }
+inline std::string_view view(ctn_str s) {
+  return s.p ? std::string_view(s.p, s.n) : std::string_view();
+}
 inline ctn_str str(std::string_view s) { return {s.data(), s.size()}; }
 
 }  // namespace catena
