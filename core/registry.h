@@ -125,7 +125,7 @@ class Registry {
   const HookEntry* find_hook(std::string_view name) const;
   const InitializerEntry* find_initializer(std::string_view name) const;
 
-  // Everything as JSON (docs/schema.md); made anew on each call.
+  // Everything as JSON (docs/schema-json.md); made anew on each call.
   std::string json() const;
 
   // Registration (core/transaction.h): nothing is visible to others before commit(), nothing stays

@@ -1,4 +1,4 @@
-// The registry as JSON: what generators, bindings and `catena schema` read. docs/schema.md
+// The registry as JSON: what generators, bindings and `catena schema` read. docs/schema-json.md
 // describes the members; additions keep "format", changes of meaning raise it.
 #include "core/define.h"
 #include "core/json_writer.h"

@@ -192,14 +192,16 @@ enum {
 };
 typedef struct ctn_input_def {
   ctn_str name;
-  ctn_str type; /* dtype class: f i u b n(umeric) a(ny), or names such as "float32|int32" */
+  /* classes f(loating) i (signed) u(nsigned) b(ool) n (numbers) a(ny), several as in "fi", or names,
+   * "float32|int32". Inputs of an expression share one dtype, T, unless ":U" gives a variable. */
+  ctn_str type;
   uint32_t flags;
   uint32_t reserved;
 } ctn_input_def;
 
 typedef struct ctn_output_def {
   ctn_str name;
-  ctn_str type; /* "=x" dtype of input x, or a dtype name */
+  ctn_str type; /* "=x" dtype of input x, a dtype name, or empty: infer or compose decides */
   uint32_t flags; /* CTN_OUT_* */
   uint32_t reserved;
 } ctn_output_def;
@@ -268,7 +270,7 @@ typedef struct ctn_op_def {
   const ctn_input_def* in;
   const ctn_output_def* out;
   const ctn_attr_def* attrs;
-  const ctn_str* checks; /* type checks as text: "x.ndim >= 2", "x.shape[1] == W.shape[1]" */
+  const ctn_str* checks; /* docs/type-checks.md: "x.ndim >= 2", "x.shape[1] == W.shape[1]" */
   uint64_t retain_in;    /* bit i: backward may read input i */
   uint64_t retain_out;   /* bit i: backward may read output i */
   /* expression kind; docs/expressions.md has the language. Scalars are attributes by name. */
@@ -566,7 +568,7 @@ typedef struct ctn_plugin_info {
   uint32_t size;
   uint32_t abi_built; /* CTN_ABI_VERSION */
   uint32_t abi_min;   /* the lowest ABI it runs on */
-  uint32_t version;
+  uint32_t version; /* major << 16 | minor << 8 | patch */
   ctn_str name; /* [a-z0-9_]{1,32}, equal to the manifest's */
   ctn_str kind; /* "backend", "ops" or "mixed" */
   ctn_str license;
