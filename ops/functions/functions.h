@@ -13,7 +13,7 @@
 
 namespace catena::functions {
 
-// x in another dtype.
+// x in another dtype; x itself if it has that one.
 sdk::Var cast_to(sdk::Ref x, ctn_dtype dtype);
 
 // Strides (elements) under which the memory of `from` has the shape `to` in the same order of

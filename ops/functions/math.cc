@@ -22,12 +22,11 @@ Var pow_constant_compose(const Call& call, Vars in) {
 }
 
 Var cast_compose(const Call& call, Vars in) {
-  const ctn_dtype dtype = call.dtype(attr::cast::typ);
-  if (sdk::same_dtype(dtype, call.in(0).dtype())) return Var(in[0]);
-  return cast_to(in[0], dtype);
+  return cast_to(in[0], call.dtype(attr::cast::typ));
 }
 
 Var cast_to(Ref x, ctn_dtype dtype) {
+  if (sdk::same_dtype(dtype, x.dtype())) return Var(x);
   switch (sdk::dtype_index(dtype)) {
     case CTN_BOOL8: return op<"cast_bool">({x});
     case CTN_INT8: return op<"cast_int8">({x});

@@ -1,6 +1,6 @@
 // Convolution, its transpose and the gradient of its weights against plain loops: strides, padding,
 // dilation, groups, sizes that the stride does not divide, every instruction set.
-#include <cpu/conv.h>
+#include <cpu/blas/conv.h>
 
 #include <cstring>
 
@@ -21,21 +21,29 @@ int64_t out_size(int64_t size, int64_t kernel, int64_t stride, int64_t pad, bool
   return (size + 2 * pad - reach + (cover_all ? stride - 1 : 0)) / stride + 1;
 }
 
-// images, channels, filters, groups, height, width, kernel, stride, pad, dilate (y and x), cover_all
+// images, channels, filters, groups, height, width, kernel, stride, pad, dilate (y and x),
+// cover_all
 struct Row {
   int64_t n, c, f, g, h, w, kh, kw, sy, sx, py, px, dy, dx;
   bool cover_all;
 };
 
 ConvShape shape(const Row& r) {
-  return {r.n,  r.c,
-          r.h,  r.w,
-          r.f,  out_size(r.h, r.kh, r.sy, r.py, r.cover_all, r.dy),
+  return {r.n,
+          r.c,
+          r.h,
+          r.w,
+          r.f,
+          out_size(r.h, r.kh, r.sy, r.py, r.cover_all, r.dy),
           out_size(r.w, r.kw, r.sx, r.px, r.cover_all, r.dx),
-          r.kh, r.kw,
-          r.sy, r.sx,
-          r.py, r.px,
-          r.dy, r.dx,
+          r.kh,
+          r.kw,
+          r.sy,
+          r.sx,
+          r.py,
+          r.px,
+          r.dy,
+          r.dx,
           r.g};
 }
 

@@ -1,5 +1,5 @@
-// What tests of the dense kernels share: the instruction sets to try, random numbers, comparison with
-// a result computed in float64.
+// What tests of the dense kernels share: the instruction sets to try, random numbers, comparison
+// with a result computed in float64.
 #pragma once
 
 #include <cpu/blas/dense.h>
@@ -50,11 +50,12 @@ class Numbers {
   std::mt19937 engine_;
 };
 
-// The largest distance from `want`, in units of the rounding error that a sum of `terms` products of
-// numbers up to 1 may have.
+// The largest distance from `want`, in units of the rounding error that a sum of `terms` products
+// of numbers up to 1 may have.
 template <class T>
 double worst_error(const std::vector<T>& got, const std::vector<double>& want, int64_t terms) {
-  const double unit = (std::is_same_v<T, float> ? 1.2e-7 : 4.5e-16) * static_cast<double>(terms + 4);
+  const double unit =
+      (std::is_same_v<T, float> ? 1.2e-7 : 4.5e-16) * static_cast<double>(terms + 4);
   double worst = 0;
   for (size_t i = 0; i < want.size(); ++i) {
     const double error = std::abs(static_cast<double>(got[i]) - want[i]) / unit;

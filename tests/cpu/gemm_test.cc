@@ -1,6 +1,6 @@
-// Matrix products of the cpu backend against plain loops: every instruction set this machine has, all
-// transpositions, edges of tiles and blocks, batches, and equal bits for any number of threads.
-#include <cpu/gemm.h>
+// Matrix products of the cpu backend against plain loops: every instruction set this machine has,
+// all transpositions, edges of tiles and blocks, batches, and equal bits for any number of threads.
+#include <cpu/blas/gemm.h>
 
 #include <cstring>
 
@@ -202,8 +202,8 @@ TEST_CASE_TEMPLATE("infinities and NaN stay in their row", T, float, double) {
 TEST_CASE_TEMPLATE("batches equal their products one by one", T, float, double) {
   FakeHost host(2);
   Numbers numbers(8);
-  const Shape shapes[] = {{7, 9, 11}, {50, 60, 70}, {8, 30, 5, false, true}, {200, 180, 190},
-                          {64, 64, 64, true, true}};
+  const Shape shapes[] = {
+      {7, 9, 11}, {50, 60, 70}, {8, 30, 5, false, true}, {200, 180, 190}, {64, 64, 64, true, true}};
   for_each_isa([&] {
     for (const Shape& s : shapes) {
       const int64_t count = s.m > 100 ? 2 : 9;

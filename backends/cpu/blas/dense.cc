@@ -24,7 +24,8 @@ void tile(int64_t k, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc, con
   typename V::Reg acc[M][N];
 #pragma GCC unroll 16
   for (int i = 0; i < M; ++i) {
-    if (k >= kFetchSteps) {  // rows of C lie far apart: fetched now, they are here when the sums are
+    if (k >=
+        kFetchSteps) {  // rows of C lie far apart: fetched now, they are here when the sums are
       __builtin_prefetch(c + i * ldc, 1);
       if (N == 2) __builtin_prefetch(c + i * ldc + 2 * V::kLanes - 1, 1);
     }

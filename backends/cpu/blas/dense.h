@@ -31,10 +31,10 @@ template <class T>
 using TileFn = void (*)(int64_t k, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc,
                         const T* bias, int mode, Ahead ahead);
 
-// dst[p * width + j] = source of (j, p) for p < k, j < n; n is above width - lanes. If width is whole
-// vectors, what follows n is filled with values of the source or zeros: garbage would be multiplied
-// too, and subnormal numbers are slow. `ld` is the distance in the source between steps p (copy) or
-// between j (transpose).
+// dst[p * width + j] = source of (j, p) for p < k, j < n; n is above width - lanes. If width is
+// whole vectors, what follows n is filled with values of the source or zeros: garbage would be
+// multiplied too, and subnormal numbers are slow. `ld` is the distance in the source between steps
+// p (copy) or between j (transpose).
 template <class T>
 using PackFn = void (*)(const T* src, int64_t ld, int64_t k, int64_t n, T* dst, int64_t width);
 
@@ -44,12 +44,12 @@ using DotFn = void (*)(int64_t k, const T* const* a, const T* const* b, T* out);
 
 template <class T>
 struct Dense {
-  int tile_rows;    // most rows of a tile
-  int lanes;        // columns of one vector; a tile has one or two vectors
-  int dot_rows;     // most rows of `dot`
-  int dot_columns;  // its columns, always all of them
-  PackFn<T> copy;       // j contiguous in the source
-  PackFn<T> transpose;  // p contiguous in the source
+  int tile_rows;                    // most rows of a tile
+  int lanes;                        // columns of one vector; a tile has one or two vectors
+  int dot_rows;                     // most rows of `dot`
+  int dot_columns;                  // its columns, always all of them
+  PackFn<T> copy;                   // j contiguous in the source
+  PackFn<T> transpose;              // p contiguous in the source
   TileFn<T> tile[kMaxTileRows][2];  // [rows - 1][vectors - 1]
   DotFn<T> dot[kMaxDotRows];        // [rows - 1]
 };

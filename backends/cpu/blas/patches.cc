@@ -19,8 +19,7 @@ inline void copy_steps(T* dst, const T* src, int64_t n, int64_t step) {
   if (step == 1) {
     for (; n >= V::kLanes; n -= V::kLanes, dst += V::kLanes, src += V::kLanes)
       V::store(dst, V::load(src));
-    if (n > 0)
-      V::store_first(dst, V::load_first(src, static_cast<int>(n)), static_cast<int>(n));
+    if (n > 0) V::store_first(dst, V::load_first(src, static_cast<int>(n)), static_cast<int>(n));
   } else if (step == 2) {
     for (int64_t i = 0; i < n; ++i) dst[i] = src[i * 2];
   } else {
@@ -48,8 +47,8 @@ void edge(const Patches& g, const T* channel, const PatchRun& run, int64_t dy, i
 }
 
 template <class T>
-void pack_patches(const Patches& g, const T* images, const PatchRun* runs, int64_t count,
-                  int64_t p, int64_t k, int64_t n, T* dst, int64_t width) {
+void pack_patches(const Patches& g, const T* images, const PatchRun* runs, int64_t count, int64_t p,
+                  int64_t k, int64_t n, T* dst, int64_t width) {
   const T* channel = images + p / g.taps * g.channel;
   int64_t tap = p % g.taps;
   for (int64_t q = 0; q < k; ++q, dst += width) {

@@ -6,14 +6,14 @@
 
 namespace catena::cpu {
 
-// A grid of positions over images. Position (y, x) of an image reads, for each channel and tap t, the
-// element (y * step_y + dy[t], x * step_x + dx[t]), or zero outside. Row p of the matrix is channel
-// p / taps and tap p % taps; column j is position j % (grid_h * grid_w) of image j / (...).
+// A grid of positions over images. Position (y, x) of an image reads, for each channel and tap t,
+// the element (y * step_y + dy[t], x * step_x + dx[t]), or zero outside. Row p of the matrix is
+// channel p / taps and tap p % taps; column j is position j % (grid_h * grid_w) of image j / (...).
 struct Patches {
-  int64_t height, width;      // of an image
-  int64_t grid_h, grid_w;     // positions
+  int64_t height, width;   // of an image
+  int64_t grid_h, grid_w;  // positions
   int64_t step_y, step_x;
-  int64_t image, channel;     // distances in elements; rows of an image are contiguous
+  int64_t image, channel;  // distances in elements; rows of an image are contiguous
   int64_t taps;
   const int64_t* dy;  // [taps]
   const int64_t* dx;
@@ -22,14 +22,15 @@ struct Patches {
 
 // Columns that lie in one row of the grid of one image.
 struct PatchRun {
-  int64_t base;    // element that tap (0, 0) of the first column would read, in the image's channel 0
-  int64_t y, x;    // its coordinates
+  int64_t base;  // element that tap (0, 0) of the first column would read, in the image's channel 0
+  int64_t y, x;  // its coordinates
   int32_t column;  // relative to the first column packed
   int32_t length;
-  bool inside;     // no tap of any of its columns falls outside
+  bool inside;  // no tap of any of its columns falls outside
 };
 
-// Rows [p, p + k) of the columns in `runs`: dst[q * width + column]. Columns from n up to width are zeros.
+// Rows [p, p + k) of the columns in `runs`: dst[q * width + column]. Columns from n up to width are
+// zeros.
 template <class T>
 using PackPatchesFn = void (*)(const Patches& g, const T* images, const PatchRun* runs,
                                int64_t count, int64_t p, int64_t k, int64_t n, T* dst,

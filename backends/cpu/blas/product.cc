@@ -1,6 +1,6 @@
 // The loops around the tiles: A is packed once into panels of a tile's rows, each task packs some
-// panels of B into memory of its own and runs through the tiles. A tile's sums go to C once in kSteps
-// steps; a block of A and a task's panels of B stay in the second-level cache meanwhile.
+// panels of B into memory of its own and runs through the tiles. A tile's sums go to C once in
+// kSteps steps; a block of A and a task's panels of B stay in the second-level cache meanwhile.
 #include <cpu/blas/product.h>
 
 #include <catena/sdk/kernel.hpp>
@@ -12,13 +12,13 @@
 namespace catena::cpu {
 namespace {
 
-constexpr int64_t kTaskPanels = 8;      // most panels of B in one task
-constexpr int64_t kTasks = 16;          // tasks to aim at when there is work for them
-constexpr int64_t kTaskWork = 1 << 19;  // least multiplications of a task
-constexpr int64_t kPackedA = 8 << 20;   // bytes of A packed at a time
-constexpr int64_t kRowsOfA = 512 << 10; // bytes of A that a panel of B meets: second-level cache
-constexpr int64_t kSteps = 512;         // most steps between updates of C
-constexpr int64_t kInPlaceRows = 16;    // up to this many rows of C packing B does not pay
+constexpr int64_t kTaskPanels = 8;       // most panels of B in one task
+constexpr int64_t kTasks = 16;           // tasks to aim at when there is work for them
+constexpr int64_t kTaskWork = 1 << 19;   // least multiplications of a task
+constexpr int64_t kPackedA = 8 << 20;    // bytes of A packed at a time
+constexpr int64_t kRowsOfA = 512 << 10;  // bytes of A that a panel of B meets: second-level cache
+constexpr int64_t kSteps = 512;          // most steps between updates of C
+constexpr int64_t kInPlaceRows = 16;     // up to this many rows of C packing B does not pay
 constexpr int64_t kStackBytes = 16 << 10;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -27,12 +27,12 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 template <class T>
 struct Blocks {
   int64_t m, n, k;
-  int64_t panel;         // columns of a whole panel of B
-  int64_t tiles;         // tiles down C
-  int64_t rows, extra;   // rows of a tile; the first `extra` tiles have one more
-  int64_t steps;         // of one block of the reduced dimension
-  int64_t block_tiles;   // tiles that a panel of B meets before the next panel does
-  int64_t round;         // steps for which A is packed at a time
+  int64_t panel;        // columns of a whole panel of B
+  int64_t tiles;        // tiles down C
+  int64_t rows, extra;  // rows of a tile; the first `extra` tiles have one more
+  int64_t steps;        // of one block of the reduced dimension
+  int64_t block_tiles;  // tiles that a panel of B meets before the next panel does
+  int64_t round;        // steps for which A is packed at a time
   int64_t task_panels, column_tasks;
   int64_t task_tiles, row_tasks;
 
@@ -43,13 +43,14 @@ struct Blocks {
     extra = m % tiles;
     constexpr int64_t kBytes = sizeof(T);
     steps = divide_up(k, std::max<int64_t>(1, divide_up(k, kSteps)));
-    block_tiles = std::max<int64_t>(1, kRowsOfA / (std::max<int64_t>(1, steps) * (rows + 1) * kBytes));
+    block_tiles =
+        std::max<int64_t>(1, kRowsOfA / (std::max<int64_t>(1, steps) * (rows + 1) * kBytes));
     const int64_t fit = kPackedA / kBytes / m;
     round = fit >= k ? k : std::max<int64_t>(1, fit / std::max<int64_t>(1, steps)) * steps;
     const int64_t panels = divide_up(n, panel);
     const int64_t least = divide_up(kTaskWork, std::max<int64_t>(1, m * k * panel));
-    task_panels = std::clamp(std::max(panels / kTasks, std::min(least, panels)), int64_t{1},
-                             kTaskPanels);
+    task_panels =
+        std::clamp(std::max(panels / kTasks, std::min(least, panels)), int64_t{1}, kTaskPanels);
     column_tasks = divide_up(panels, task_panels);
     const int64_t work = m * k * task_panels * panel;
     const int64_t parts = std::min({kTasks / column_tasks, work / kTaskWork, tiles / 4});
@@ -67,8 +68,7 @@ struct Blocks {
 template <class T>
 class Run {
  public:
-  Run(const Dense<T>& d, const Product<T>& p)
-      : dense_(d), product_(p), blocks_(d, p.m, p.n, p.k) {}
+  Run(const Dense<T>& d, const Product<T>& p) : dense_(d), product_(p), blocks_(d, p.m, p.n, p.k) {}
   const Blocks<T>& blocks() const { return blocks_; }
 
   // Panels of A of tiles [t0, t1) for the round of steps at p.
@@ -243,9 +243,8 @@ Slots::Hold::Hold(Slots& slots) : slots_(slots) {
     if (free == 0) {
       std::this_thread::yield();
       free = slots_.free_.load(std::memory_order_relaxed);
-    } else if (slots_.free_.compare_exchange_weak(free, free & (free - 1),
-                                                  std::memory_order_acquire,
-                                                  std::memory_order_relaxed)) {
+    } else if (slots_.free_.compare_exchange_weak(
+                   free, free & (free - 1), std::memory_order_acquire, std::memory_order_relaxed)) {
       index_ = std::countr_zero(free);
       return;
     }

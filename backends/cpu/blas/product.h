@@ -1,7 +1,7 @@
 // C = A * B for operands and results of any form: whoever has a matrix product to compute (gemm,
-// convolution) says how its operands are packed and where results go; product.cc blocks the work for
-// the caches and spreads it over the runtime's threads. Blocks depend on the shape alone, and the
-// reduced dimension is never split between threads: bits do not depend on how many there are.
+// convolution) says how its operands are packed and where results go; product.cc blocks the work
+// for the caches and spreads it over the runtime's threads. Blocks depend on the shape alone, and
+// the reduced dimension is never split between threads: bits do not depend on how many there are.
 #pragma once
 
 #include <catena/plugin.h>
@@ -20,11 +20,9 @@ class Operand {
   // vectors (B), whose other elements become harmless numbers.
   virtual void pack(int64_t p, int64_t k, int64_t i, int64_t n, T* dst, int64_t width) const = 0;
   // (i, p) if items lie side by side in memory and steps *ld apart; NULL: pack them.
-  virtual const T* in_place(int64_t /*p*/, int64_t /*i*/, int64_t* /*ld*/) const {
-    return nullptr;
-  }
-  // Where 128-byte stretch number `stretch` of the items from i, steps from p, lies in memory, and how
-  // far it is to the next: fetched while the panel before is at work. NULL: nothing to fetch.
+  virtual const T* in_place(int64_t /*p*/, int64_t /*i*/, int64_t* /*ld*/) const { return nullptr; }
+  // Where 128-byte stretch number `stretch` of the items from i, steps from p, lies in memory, and
+  // how far it is to the next: fetched while the panel before is at work. NULL: nothing to fetch.
   virtual Ahead ahead(int64_t /*p*/, int64_t /*i*/, int64_t /*stretch*/) const {
     return {nullptr, 0};
   }
@@ -58,8 +56,8 @@ struct Product {
   const Operand<T>* a;
   const Operand<T>* b;
   const Result<T>* c;
-  bool add = false;              // C += A * B
-  const T* row_bias = nullptr;   // [m], added to each row's elements
+  bool add = false;                // C += A * B
+  const T* row_bias = nullptr;     // [m], added to each row's elements
   const T* column_bias = nullptr;  // [n]
 };
 

@@ -2,9 +2,9 @@
 // conv_weights.cc and the packing of patches.
 #pragma once
 
+#include <cpu/blas/conv.h>
 #include <cpu/blas/dense.h>
 #include <cpu/blas/patches.h>
-#include <cpu/conv.h>
 
 #include <vector>
 

@@ -1,9 +1,9 @@
-// One vector register of T as the instruction set of this file's flags has it, for the dense kernels
-// that are compiled once per set (CTN_ISA names it). Intrinsics only: nothing here may become code
-// that files built for another set share.
+// One vector register of T as the instruction set of this file's flags has it, for the dense
+// kernels that are compiled once per set (CTN_ISA names it). Intrinsics only: nothing here may
+// become code that files built for another set share.
 //
-// Beside arithmetic there is what transposition needs: shuffles that work within pieces of 128 bits,
-// kQuad elements each.
+// Beside arithmetic there is what transposition needs: shuffles that work within pieces of 128
+// bits, kQuad elements each.
 #pragma once
 
 // gcc 12 takes the undefined operand of unmasked AVX-512 intrinsics for an error (PR 105593).
@@ -91,8 +91,7 @@ struct Vec<double> {
   static Reg low(Reg a, Reg b) { return _mm512_unpacklo_pd(a, b); }
   static Reg high(Reg a, Reg b) { return _mm512_unpackhi_pd(a, b); }
   static __m128d fold(Reg v) {
-    const __m256d half =
-        _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1));
+    const __m256d half = _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1));
     return _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
   }
 };
@@ -178,9 +177,7 @@ struct Vec<float> {
   }
   static Reg add(Reg a, Reg b) { return _mm_add_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
-  static Reg load_quads(const float* const* rows, int64_t at) {
-    return _mm_loadu_ps(rows[0] + at);
-  }
+  static Reg load_quads(const float* const* rows, int64_t at) { return _mm_loadu_ps(rows[0] + at); }
   static Reg low(Reg a, Reg b) { return _mm_unpacklo_ps(a, b); }
   static Reg high(Reg a, Reg b) { return _mm_unpackhi_ps(a, b); }
   static Reg low2(Reg a, Reg b) { return _mm_movelh_ps(a, b); }
@@ -244,8 +241,7 @@ inline void columns(const T* const* rows, int64_t at, typename Vec<T>::Reg* out)
   constexpr int kQuad = V::kQuad;
   typename V::Reg v[2 * kQuad];
 #pragma GCC unroll 8
-  for (int r = 0; r < 2 * kQuad; ++r)
-    v[r] = V::load_halves(rows[r] + at, rows[r + 2 * kQuad] + at);
+  for (int r = 0; r < 2 * kQuad; ++r) v[r] = V::load_halves(rows[r] + at, rows[r + 2 * kQuad] + at);
   turn<T>(v);
   turn<T>(v + kQuad);
   const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);

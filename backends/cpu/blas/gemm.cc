@@ -1,5 +1,5 @@
 // Matrix products: the choice of a scheme by shape, operands that are plain matrices, batches.
-#include <cpu/gemm.h>
+#include <cpu/blas/gemm.h>
 
 #include <cpu/blas/product.h>
 #include <cpu/isa.h>
@@ -11,9 +11,9 @@
 namespace catena::cpu {
 namespace {
 
-constexpr int64_t kDotSteps = 1024;      // rows of both sides stay in the first-level cache
-constexpr int64_t kDotItems = 40;        // up to this many rows on one side packing does not pay
-constexpr int64_t kTaskWork = 1 << 19;   // least multiplications of a task
+constexpr int64_t kDotSteps = 1024;     // rows of both sides stay in the first-level cache
+constexpr int64_t kDotItems = 40;       // up to this many rows on one side packing does not pay
+constexpr int64_t kTaskWork = 1 << 19;  // least multiplications of a task
 
 template <class T>
 class Strided final : public Operand<T> {
@@ -197,9 +197,8 @@ void gemm_batch(ctn_exec exec, const Dense<T>& dense, const Gemm<T>& g, int64_t 
   sdk::parallel_for(exec, count, grain, [&](int64_t begin, int64_t end) {
     const Slots::Hold slot(slots);
     for (int64_t i = begin; i < end; ++i) {
-      with_product(dense, at(i), [&](const Product<T>& p) {
-        multiply_serial(dense, p, slot.as<T>());
-      });
+      with_product(dense, at(i),
+                   [&](const Product<T>& p) { multiply_serial(dense, p, slot.as<T>()); });
     }
   });
 }

@@ -1,6 +1,6 @@
-// Two-dimensional convolution, its transpose and the gradient of its weights, for arrays in C order.
-// Shapes have been checked. x is N images of `channels` planes, y of `filters` planes; W has a
-// (channels / groups) x kernel block for each filter.
+// Two-dimensional convolution, its transpose and the gradient of its weights, for arrays in C
+// order. Shapes have been checked. x is N images of `channels` planes, y of `filters` planes; W has
+// a (channels / groups) x kernel block for each filter.
 #pragma once
 
 #include <catena/plugin.h>

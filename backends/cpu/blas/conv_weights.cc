@@ -1,11 +1,11 @@
 // Gradient of the weights of a convolution: products of rows, one of gy's planes with one of the
 // patches, over all positions of all images. Tasks take rows of patches; where these are few, also
 // parts of the positions, whose sums are added in order.
-#include <cpu/conv.h>
+#include <cpu/blas/conv.h>
 
+#include <cpu/blas/gemm.h>
 #include <cpu/blas/product.h>
 #include <cpu/blas/taps.h>
-#include <cpu/gemm.h>
 
 #include <catena/sdk/kernel.hpp>
 
@@ -14,9 +14,9 @@
 namespace catena::cpu {
 namespace {
 
-constexpr int64_t kBlock = 60;      // rows of either side at a time; a multiple of every dot's
-constexpr int64_t kSteps = 1024;    // positions at a time: kBlock rows of both fit the L2 cache
-constexpr int64_t kInPlace = 256;   // planes of gy from this size are read where they are
+constexpr int64_t kBlock = 60;     // rows of either side at a time; a multiple of every dot's
+constexpr int64_t kSteps = 1024;   // positions at a time: kBlock rows of both fit the L2 cache
+constexpr int64_t kInPlace = 256;  // planes of gy from this size are read where they are
 constexpr int64_t kTasks = 16;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
