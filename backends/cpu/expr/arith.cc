@@ -5,6 +5,8 @@
 
 namespace catena::cpu::CTN_ISA {
 
+namespace {
+
 struct Add {
   template <class T>
   static T call(T a, T b) {
@@ -141,7 +143,7 @@ struct IsFinite {
 };
 
 template <class T>
-static StepFn find(uint16_t op, uint8_t uniform) {
+StepFn find(uint16_t op, uint8_t uniform) {
   switch (op) {
     case CTN_X_ADD: return pick_binary<Add, T, T>(uniform);
     case CTN_X_SUB: return pick_binary<Sub, T, T>(uniform);
@@ -168,6 +170,8 @@ static StepFn find(uint16_t op, uint8_t uniform) {
     default: return nullptr;
   }
 }
+
+}  // namespace
 
 StepFn arith_step(StepKey key) {
   if (key.type == CTN_FLOAT32) return find<float>(key.op, key.uniform);

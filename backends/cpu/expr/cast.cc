@@ -5,6 +5,8 @@
 
 namespace catena::cpu::CTN_ISA {
 
+namespace {
+
 template <class D>
 struct To {
   template <class A>
@@ -57,7 +59,7 @@ struct StoreBrain {
 
 // From an integer type: what is kept of it does not depend on the sign of the result.
 template <class A>
-static StepFn from_integer(uint8_t to) {
+StepFn from_integer(uint8_t to) {
   switch (to) {
     case CTN_BOOL8: return unary<ToBool, uint8_t, A>;
     case CTN_INT8:
@@ -75,7 +77,7 @@ static StepFn from_integer(uint8_t to) {
 }
 
 template <class A>
-static StepFn from_float(uint8_t to) {
+StepFn from_float(uint8_t to) {
   switch (to) {
     case CTN_BOOL8: return unary<ToBool, uint8_t, A>;
     case CTN_INT8: return unary<Saturate<int8_t>, int8_t, A>;
@@ -92,7 +94,7 @@ static StepFn from_float(uint8_t to) {
   }
 }
 
-static StepFn from_bool(uint8_t to) {
+StepFn from_bool(uint8_t to) {
   switch (to) {
     case CTN_BOOL8:
     case CTN_INT8:
@@ -108,6 +110,8 @@ static StepFn from_bool(uint8_t to) {
     default: return nullptr;
   }
 }
+
+}  // namespace
 
 StepFn cast_step(StepKey key) {
   if (key.op != CTN_X_CAST) return nullptr;

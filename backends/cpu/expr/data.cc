@@ -4,6 +4,8 @@
 
 namespace catena::cpu::CTN_ISA {
 
+namespace {
+
 struct Same {
   template <class T>
   static T call(T x) {
@@ -15,13 +17,13 @@ struct SameBool {
 };
 
 template <class T>
-static void splat(void* dst, const void* a, const void*, const void*, int64_t n) {
+void splat(void* dst, const void* a, const void*, const void*, int64_t n) {
   T* d = static_cast<T*>(dst);
   const T x = *static_cast<const T*>(a);
   for (int64_t i = 0; i < n; ++i) d[i] = x;
 }
 
-static void iota(void* dst, const void* a, const void*, const void*, int64_t n) {
+void iota(void* dst, const void* a, const void*, const void*, int64_t n) {
   int64_t* d = static_cast<int64_t*>(dst);
   const IndexRef ref = *static_cast<const IndexRef*>(a);
   int64_t place = ref.first % ref.period;
@@ -38,7 +40,7 @@ static void iota(void* dst, const void* a, const void*, const void*, int64_t n) 
 }
 
 template <class T, bool kUniformB, bool kUniformC>
-static void select(void* dst, const void* a, const void* b, const void* c, int64_t n) {
+void select(void* dst, const void* a, const void* b, const void* c, int64_t n) {
   T* d = static_cast<T*>(dst);
   const uint8_t* cond = static_cast<const uint8_t*>(a);
   const T* x = static_cast<const T*>(b);
@@ -54,7 +56,7 @@ static void select(void* dst, const void* a, const void* b, const void* c, int64
 }
 
 template <class T>
-static StepFn pick_select(uint8_t uniform) {
+StepFn pick_select(uint8_t uniform) {
   switch (uniform) {
     case 0: return select<T, false, false>;
     case 2: return select<T, true, false>;
@@ -87,7 +89,7 @@ struct Plain {
 };
 
 template <class F>
-static void raw(void* dst, const void* a, const void* b, const void*, int64_t n) {
+void raw(void* dst, const void* a, const void* b, const void*, int64_t n) {
   using Value = typename F::Value;
   Value* d = static_cast<Value*>(dst);
   const RawRef ref = *static_cast<const RawRef*>(a);
@@ -99,7 +101,7 @@ static void raw(void* dst, const void* a, const void* b, const void*, int64_t n)
   }
 }
 
-static int size_of(uint8_t dtype) {
+int size_of(uint8_t dtype) {
   switch (dtype) {
     case CTN_BOOL8:
     case CTN_INT8:
@@ -115,7 +117,7 @@ static int size_of(uint8_t dtype) {
   }
 }
 
-static StepFn find_raw(uint8_t storage) {
+StepFn find_raw(uint8_t storage) {
   if (storage == CTN_FLOAT16) return raw<Half>;
   if (storage == CTN_BFLOAT16) return raw<Brain>;
   if (storage == CTN_BOOL8) return raw<Bool>;
@@ -129,7 +131,7 @@ static StepFn find_raw(uint8_t storage) {
 
 // Values of equal size share their code; floats keep every bit.
 template <class T>
-static StepFn find(uint16_t op, uint8_t uniform) {
+StepFn find(uint16_t op, uint8_t uniform) {
   switch (op) {
     case kOpCopy: return unary<Same, T, T>;
     case kOpSplat: return splat<T>;
@@ -137,6 +139,8 @@ static StepFn find(uint16_t op, uint8_t uniform) {
     default: return nullptr;
   }
 }
+
+}  // namespace
 
 StepFn data_step(StepKey key) {
   if (key.op == kOpIota) return iota;

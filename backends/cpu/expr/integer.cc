@@ -4,6 +4,8 @@
 
 namespace catena::cpu::CTN_ISA {
 
+namespace {
+
 struct IAdd {
   template <class T>
   static T call(T a, T b) {
@@ -163,7 +165,7 @@ struct IShr {
 
 // Operations whose bits do not depend on the sign are compiled for the unsigned type alone.
 template <class T>
-static StepFn find_unsigned(uint16_t op, uint8_t uniform) {
+StepFn find_unsigned(uint16_t op, uint8_t uniform) {
   switch (op) {
     case CTN_X_ADD: return pick_binary<IAdd, T, T>(uniform);
     case CTN_X_SUB: return pick_binary<ISub, T, T>(uniform);
@@ -181,7 +183,7 @@ static StepFn find_unsigned(uint16_t op, uint8_t uniform) {
 }
 
 template <class T>
-static StepFn find_signed(uint16_t op, uint8_t uniform) {
+StepFn find_signed(uint16_t op, uint8_t uniform) {
   switch (op) {
     case CTN_X_MIN: return pick_binary<IMin, T, T>(uniform);
     case CTN_X_MAX: return pick_binary<IMax, T, T>(uniform);
@@ -226,11 +228,11 @@ struct BEq {
 };
 
 template <class F>
-static StepFn bool_binary(uint8_t uniform) {
+StepFn bool_binary(uint8_t uniform) {
   return uniform == 0 ? binary<F, uint8_t, uint8_t> : nullptr;
 }
 
-static StepFn find_bool(uint16_t op, uint8_t uniform) {
+StepFn find_bool(uint16_t op, uint8_t uniform) {
   switch (op) {
     case CTN_X_AND: return bool_binary<BAnd>(uniform);
     case CTN_X_OR: return bool_binary<BOr>(uniform);
@@ -245,10 +247,12 @@ static StepFn find_bool(uint16_t op, uint8_t uniform) {
 }
 
 template <class S, class U>
-static StepFn find_either(uint16_t op, uint8_t uniform, bool is_signed) {
+StepFn find_either(uint16_t op, uint8_t uniform, bool is_signed) {
   if (StepFn fn = find_unsigned<U>(op, uniform)) return fn;
   return is_signed ? find_signed<S>(op, uniform) : find_signed<U>(op, uniform);
 }
+
+}  // namespace
 
 StepFn integer_step(StepKey key) {
   switch (key.type) {

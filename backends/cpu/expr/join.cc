@@ -1,9 +1,11 @@
 // Joining many items into kLanes accumulators and folding those to one: the reduction loops of the
 // opcodes that sums, products, extremes and logical reductions need. The order of the operations is
-// fixed by the item's number alone.
+// fixed by the item's number alone. Types without a loop here are joined by steps.
 #include <cpu/expr/loops.h>
 
 namespace catena::cpu::CTN_ISA {
+
+namespace {
 
 struct JoinAdd {
   static float call(float a, float b) { return a + b; }
@@ -55,7 +57,7 @@ struct JoinBoolOr {
 };
 
 template <class F, class T>
-static void join(void* lanes, const void* items, int64_t n) {
+void join(void* lanes, const void* items, int64_t n) {
   T* l = static_cast<T*>(lanes);
   const T* x = static_cast<const T*>(items);
   T acc[kLanes];
@@ -69,25 +71,25 @@ static void join(void* lanes, const void* items, int64_t n) {
 }
 
 template <class F, class T, int kWidth>
-static void halve(T* l) {
+void halve(T* l) {
   for (int k = 0; k < kWidth; ++k) l[k] = F::call(l[k], l[k + kWidth]);
   if constexpr (kWidth > 1) halve<F, T, kWidth / 2>(l);
 }
 
 template <class F, class T>
-static void fold(void* dst, void* lanes) {
+void fold(void* dst, void* lanes) {
   T* l = static_cast<T*>(lanes);
   halve<F, T, kLanes / 2>(l);
   *static_cast<T*>(dst) = l[0];
 }
 
 template <class F, class T>
-static JoinFns fns() {
+JoinFns fns() {
   return {join<F, T>, fold<F, T>};
 }
 
 template <class T>
-static JoinFns find(uint16_t op) {
+JoinFns find(uint16_t op) {
   switch (op) {
     case CTN_X_ADD: return fns<JoinAdd, T>();
     case CTN_X_MUL: return fns<JoinMul, T>();
@@ -102,7 +104,7 @@ static JoinFns find(uint16_t op) {
   return {nullptr, nullptr};
 }
 
-static JoinFns find_bool(uint16_t op) {
+JoinFns find_bool(uint16_t op) {
   switch (op) {
     case CTN_X_AND: return fns<JoinBoolAnd, uint8_t>();
     case CTN_X_OR: return fns<JoinBoolOr, uint8_t>();
@@ -110,17 +112,13 @@ static JoinFns find_bool(uint16_t op) {
   }
 }
 
+}  // namespace
+
 JoinFns find_join(uint16_t op, uint8_t type) {
   switch (type) {
     case CTN_BOOL8: return find_bool(op);
-    case CTN_INT8: return find<int8_t>(op);
-    case CTN_INT16: return find<int16_t>(op);
     case CTN_INT32: return find<int32_t>(op);
     case CTN_INT64: return find<int64_t>(op);
-    case CTN_UINT8: return find<uint8_t>(op);
-    case CTN_UINT16: return find<uint16_t>(op);
-    case CTN_UINT32: return find<uint32_t>(op);
-    case CTN_UINT64: return find<uint64_t>(op);
     case CTN_FLOAT32: return find<float>(op);
     case CTN_FLOAT64: return find<double>(op);
     default: return {nullptr, nullptr};

@@ -51,9 +51,10 @@ void uniform_by_binary(void* dst, const void* a, const void* b, const void*, int
   for (int64_t i = 0; i < n; ++i) d[i] = F::call(x, y[i]);
 }
 
-// The loop for the operands that are uniform.
+// The loop for the operands that are uniform; for small integers only one of them is worth its code.
 template <class F, class D, class A>
 StepFn pick_binary(uint8_t uniform) {
+  if constexpr (sizeof(A) < 4) return uniform == 0 ? binary<F, D, A> : nullptr;
   switch (uniform) {
     case 0: return binary<F, D, A>;
     case 1: return uniform_by_binary<F, D, A>;

@@ -8,11 +8,13 @@
 
 namespace catena::cpu::CTN_ISA {
 
+namespace {
+
 // The vector loop takes whole groups; what is left goes through it as a padded group.
-static constexpr int64_t kGroup = 16;
+constexpr int64_t kGroup = 16;
 
 template <float (*kFn)(float)>
-static void each(void* dst, const void* a, const void*, const void*, int64_t n) {
+void each(void* dst, const void* a, const void*, const void*, int64_t n) {
   float* d = static_cast<float*>(dst);
   const float* x = static_cast<const float*>(a);
   const int64_t whole = n - n % kGroup;
@@ -26,7 +28,7 @@ static void each(void* dst, const void* a, const void*, const void*, int64_t n) 
   for (int64_t i = whole; i < n; ++i) d[i] = out[i - whole];
 }
 
-static void pow_each(void* dst, const void* a, const void* b, const void*, int64_t n) {
+void pow_each(void* dst, const void* a, const void* b, const void*, int64_t n) {
   float* d = static_cast<float*>(dst);
   const float* x = static_cast<const float*>(a);
   const float* y = static_cast<const float*>(b);
@@ -45,7 +47,7 @@ static void pow_each(void* dst, const void* a, const void* b, const void*, int64
 
 // Angles beyond the limit are rare: a stretch that has one is left to the C library there.
 template <float (*kFn)(float), float (*kFar)(float)>
-static void each_angle(void* dst, const void* a, const void*, const void*, int64_t n) {
+void each_angle(void* dst, const void* a, const void*, const void*, int64_t n) {
   float* d = static_cast<float*>(dst);
   const float* x = static_cast<const float*>(a);
   constexpr int64_t kStretch = 256;
@@ -64,9 +66,11 @@ static void each_angle(void* dst, const void* a, const void*, const void*, int64
   }
 }
 
-static float far_sin(float x) { return __builtin_sinf(x); }
-static float far_cos(float x) { return __builtin_cosf(x); }
-static float far_tan(float x) { return __builtin_tanf(x); }
+float far_sin(float x) { return __builtin_sinf(x); }
+float far_cos(float x) { return __builtin_cosf(x); }
+float far_tan(float x) { return __builtin_tanf(x); }
+
+}  // namespace
 
 StepFn math_step(StepKey key) {
   if (key.type != CTN_FLOAT32 || key.uniform != 0) return nullptr;
