@@ -143,9 +143,11 @@ struct Call {
   }
 
   void check_same() const {
+    const size_t defs = op.in.size();
     for (size_t i = 1; i < in.size(); ++i) {
       const Variable &a = *in[0], &b = *in[i];
-      const bool dtypes = a.dtype == b.dtype;
+      const bool bound = op.in[std::min(i, defs - 1)].var == op.in[0].var;
+      const bool dtypes = a.dtype == b.dtype || !bound;
       if (dtypes && a.ndim == b.ndim &&
           std::equal(a.shape().begin(), a.shape().end(), b.shape().begin()))
         continue;

@@ -226,6 +226,9 @@ void ExprFn::backward(Node& node, std::span<Variable* const> gy, uint64_t needed
   request.scalars = scalars;
   request.op = nullptr;
   request.space = &space;
+  int32_t dtypes[kMaxFnArgs];
+  for (size_t k = 0; k < targets.size(); ++k) dtypes[k] = node.in[targets[k]]->dtype;
+  request.out_dtypes = {dtypes, targets.size()};
   g.call(*node.ctx, request, {out, targets.size()});
   for (size_t k = 0; k < targets.size(); ++k) {
     Ref<Variable> result = Ref<Variable>::take(out[k]);

@@ -210,7 +210,8 @@ ConfigOf::~ConfigOf() {
 void load_draws(Run& run, const Json& c) {
   run.draws.left.clear();
   run.draws.used = 0;
-  if (!c.contains("random")) return;
+  run.draws.recorded = c.contains("random");
+  if (!run.draws.recorded) return;
   for (const Json& r : c.at("random")) {
     const std::string source = r.at("source");
     int32_t kind = CTN_RANDOM_UNIFORM;

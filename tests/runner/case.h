@@ -18,6 +18,8 @@ using Json = nlohmann::json;
 struct Draws {
   std::deque<std::pair<int32_t, Host>> left;
   size_t used = 0;  // elements of left.front()
+  bool recorded = false;  // the case has some; otherwise any numbers will do
+  uint64_t state = 1;
 };
 
 struct Run {

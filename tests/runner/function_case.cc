@@ -58,6 +58,12 @@ Call from_attrs(Run& run, const Json& c, const Inputs& inputs, Values& values) {
   const Json& schema = run.op(call.op);
   call.in.assign(schema.at("inputs").size(), nullptr);
   for (const auto& [name, value] : c.at("attrs").items()) {
+    if (name[0] == '*') {  // a variadic argument, in order
+      const size_t k = std::stoul(name.substr(1));
+      if (call.in.size() <= k) call.in.resize(k + 1, nullptr);
+      call.in[k] = referred(value, inputs);
+      continue;
+    }
     const int at = input_index(schema, name);
     if (at >= 0) {
       if (value.is_null()) continue;

@@ -218,11 +218,11 @@ void run_initializer(Run& run, const Json& c) {
   if (!schema) throw Skip("initializer '" + name + "' is not there");
   Values values;
   std::vector<ctn_value> attrs(schema->at("attrs").size());
-  const Json kwargs = c.value("attrs", Json::object());
-  for (size_t i = 0; i < attrs.size(); ++i) {
-    const std::string key = schema->at("attrs")[i].at("name");
-    if (kwargs.contains(key)) attrs[i] = values.of(kwargs.at(key));
-  }
+  const Py call = parse_py(c.at("construct").get<std::string>());
+  for (size_t i = 1; i < call.items.size(); ++i) attrs.at(i - 1) = values.of(call.items[i]);
+  for (const auto& [key, v] : call.keywords)
+    for (size_t i = 0; i < attrs.size(); ++i)
+      if (schema->at("attrs")[i].at("name") == key) attrs[i] = values.of(v);
   const Json& out = c.contains("outputs") ? c.at("outputs")[0] : c;
   const Host& expected = run.member(c, out.at("member"));
   Array a;
