@@ -80,12 +80,7 @@ class Derivation {
   // is that of the result times the slope of map.
   void reduction() {
     for (const Effect& e : row_.reduce.effects) {
-      const Node& n = row_.reduce.at(e.value);
-      const auto is_source = [&](int v, int op) {
-        return row_.reduce.at(v).op == op && row_.reduce.at(v).a == e.target;
-      };
-      if (n.op != CTN_X_ADD || !((is_source(n.a, CTN_X_ACC) && is_source(n.b, CTN_X_ITEM)) ||
-                                 (is_source(n.a, CTN_X_ITEM) && is_source(n.b, CTN_X_ACC)))) {
+      if (joining_op(row_.reduce, e) != CTN_X_ADD) {
         no_gradient(row_, "a reduction other than a + b needs a stated gradient");
       }
     }

@@ -237,7 +237,8 @@ class Reader {
         v = name.value;
         if (name.widest != kUnbound) made = name.widest;
       }
-      const Type wide = is_weak(made) ? type : row_->types.promote(type, made);
+      const bool fits = is_weak(made) || row_->types.covers(type, made);
+      const Type wide = fits ? type : row_->types.promote(type, made);
       settled = settled && wide == type;
       type = wide;
       g.effects.push_back({static_cast<int32_t>(k), parser.build().convert(v, type)});
@@ -299,15 +300,8 @@ class Reader {
 
   void guess_identity(const Effect& e) {
     const auto k = static_cast<size_t>(e.target);
-    const Node& n = row_->reduce.at(e.value);
-    const auto is_source = [&](int v, int op) {
-      return row_->reduce.at(v).op == op && row_->reduce.at(v).a == e.target;
-    };
-    const bool joins =
-        op_info(n.op).operands == 2 && ((is_source(n.a, CTN_X_ACC) && is_source(n.b, CTN_X_ITEM)) ||
-                                        (is_source(n.a, CTN_X_ITEM) && is_source(n.b, CTN_X_ACC)));
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    switch (joins ? int{n.op} : int{CTN_X_END_}) {
+    switch (joining_op(row_->reduce, e)) {
       case CTN_X_ADD:
       case CTN_X_OR:
       case CTN_X_XOR: return set_identity(k, kWeakInt, kWeakInt, slot_i(0));

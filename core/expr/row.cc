@@ -29,4 +29,18 @@ const std::vector<int32_t>& Row::grad_outputs() const noexcept { return d_->grad
 uint64_t Row::zero_outputs() const noexcept { return d_->zero_outputs; }
 bool Row::takes_count() const noexcept { return d_->takes_count; }
 
+int joining_op(const Graph& reduce, const Effect& effect) {
+  const auto converted = [&](int v) {
+    while (reduce.at(v).op == CTN_X_CAST) v = reduce.at(v).a;
+    return reduce.at(v);
+  };
+  const auto is = [&](const Node& n, int op) { return n.op == op && n.a == effect.target; };
+  const Node n = converted(effect.value);
+  if (op_info(n.op).operands != 2) return 0;
+  const Node a = converted(n.a), b = converted(n.b);
+  const bool joins =
+      (is(a, CTN_X_ACC) && is(b, CTN_X_ITEM)) || (is(a, CTN_X_ITEM) && is(b, CTN_X_ACC));
+  return joins ? n.op : 0;
+}
+
 }  // namespace catena::expr

@@ -63,6 +63,10 @@ struct RowData {
   bool is_reduction() const { return !accs.empty(); }
 };
 
+// The opcode by which a reduce joins accumulator and item of one effect, conversions apart; 0 where
+// it does more than one operation.
+int joining_op(const Graph& reduce, const Effect& effect);
+
 struct RowAccess {
   static std::shared_ptr<const Row> make(std::unique_ptr<RowData> data) {
     return std::shared_ptr<const Row>(new Row(std::move(data)));

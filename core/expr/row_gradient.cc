@@ -24,6 +24,7 @@ void check_request(const RowData& row, uint64_t needed) {
     if (a.role == CTN_ROLE_INOUT)
       no_gradient(row, quoted(a.name) + " is read and written in place");
   }
+  if (needed == 0) no_gradient(row, "no input is asked for");
   const uint64_t possible = candidates(row);
   for (int32_t i = 0; i < 64; ++i) {
     if (!has(needed & ~possible, i)) continue;

@@ -2,7 +2,7 @@
 #include "core/expr/types.h"
 
 #include <algorithm>
-#include <array>
+#include <functional>
 
 #include "core/error.h"
 
@@ -123,6 +123,34 @@ Type TypePool::promote(Type a, Type b) {
 Type TypePool::base(Type t) const {
   while (is(t, Kind::kArith) || is(t, Kind::kFloat)) t = at(t).a;
   return t;
+}
+
+void TypePool::collect(Type t, Parts& parts) const {
+  // Children have lower numbers: one pass from the top visits everything once.
+  std::vector<bool> reached(static_cast<size_t>(t) + 1, false);
+  reached[t] = true;
+  for (Type k = t;; --k) {
+    if (reached[k]) {
+      if (is(k, Kind::kArith) || is(k, Kind::kFloat)) {
+        parts.level = std::max(parts.level, is(k, Kind::kFloat) ? 2 : 1);
+        reached[at(k).a] = true;
+      } else if (is(k, Kind::kPromote)) {
+        reached[at(k).a] = reached[at(k).b] = true;
+      } else {
+        parts.leaves.push_back(k);
+      }
+    }
+    if (k == 0) return;
+  }
+}
+
+bool TypePool::covers(Type wide, Type t) const {
+  Parts w, p;
+  collect(wide, w);
+  collect(t, p);
+  // Leaves come in falling order.
+  return p.level <= w.level && std::includes(w.leaves.begin(), w.leaves.end(), p.leaves.begin(),
+                                             p.leaves.end(), std::greater<>());
 }
 
 std::vector<Type> TypePool::resolve(std::span<const Type> vars,

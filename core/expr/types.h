@@ -67,6 +67,8 @@ class TypePool {
   const std::vector<std::string>& variables() const { return variables_; }
   // `t` without arith() and floating(): two types that agree in this are equal when floating.
   Type base(Type t) const;
+  // `wide` is a promotion of everything `t` is made of; one more promotion would not change it.
+  bool covers(Type wide, Type t) const;
   // False where the type is an integer or bool whatever the variables are.
   bool may_float(Type t) const { return !is_fixed(t) || is_float(t); }
 
@@ -82,6 +84,11 @@ class TypePool {
     Type a, b;
     friend bool operator==(const Item&, const Item&) = default;
   };
+  struct Parts {
+    std::vector<Type> leaves;
+    int level = 0;  // 1: arith() somewhere in it, 2: floating()
+  };
+  void collect(Type t, Parts& parts) const;
   Type intern(Item item);
   const Item& at(Type t) const { return items_[static_cast<size_t>(t - kFirstSymbolic)]; }
   bool is(Type t, Kind kind) const { return t >= kFirstSymbolic && at(t).kind == kind; }
