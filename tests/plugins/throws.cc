@@ -1,4 +1,5 @@
 // Throws an int from every callback of ops, kernels, backends, links, hooks and initializers.
+// Kernels are those of backend testdev.
 #include <initializer_list>
 
 #include "plain.h"
@@ -135,6 +136,14 @@ void add_classes(Adder& add) {
   initializer.name = text("Throws");
   initializer.fill = kThrower;
   add.note(add.host->add_initializer(add.plugin, &initializer));
+  const ctn_attr_def lr = {TEXT("lr"), CTN_KIND_BIT(CTN_FLOAT), {CTN_FLOAT, 0, {0}}, TEXT("")};
+  ctn_optimizer_def optimizer = {};
+  optimizer.size = sizeof optimizer;
+  optimizer.name = text("Plain");
+  optimizer.n_hyper = 1;
+  optimizer.hyper = &lr;
+  optimizer.update = text("param = param - lr * grad");
+  add.note(add.host->add_optimizer(add.plugin, &optimizer));
   ctn_hook_def hook = {};
   hook.size = sizeof hook;
   hook.name = text("Throws");
