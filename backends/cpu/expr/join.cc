@@ -57,23 +57,27 @@ struct JoinBoolOr {
 };
 
 template <class F, class T>
-void join(void* lanes, const void* items, int64_t n) {
-  T* l = static_cast<T*>(lanes);
-  const T* x = static_cast<const T*>(items);
-  T acc[kLanes];
-  for (int k = 0; k < kLanes; ++k) acc[k] = l[k];
+inline void take(T (&acc)[kLanes], const T* x, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     for (int k = 0; k < kLanes; ++k) acc[k] = F::call(acc[k], x[i + k]);
   }
   for (int k = 0; i < n; ++i, ++k) acc[k] = F::call(acc[k], x[i]);
-  for (int k = 0; k < kLanes; ++k) l[k] = acc[k];
 }
 
 template <class F, class T, int kWidth>
-void halve(T* l) {
+inline void halve(T* l) {
   for (int k = 0; k < kWidth; ++k) l[k] = F::call(l[k], l[k + kWidth]);
   if constexpr (kWidth > 1) halve<F, T, kWidth / 2>(l);
+}
+
+template <class F, class T>
+void join(void* lanes, const void* items, int64_t n) {
+  T* l = static_cast<T*>(lanes);
+  T acc[kLanes];
+  for (int k = 0; k < kLanes; ++k) acc[k] = l[k];
+  take<F, T>(acc, static_cast<const T*>(items), n);
+  for (int k = 0; k < kLanes; ++k) l[k] = acc[k];
 }
 
 template <class F, class T>
@@ -84,8 +88,18 @@ void fold(void* dst, void* lanes) {
 }
 
 template <class F, class T>
+void all(void* dst, const void* identity, const void* items, int64_t n) {
+  const T start = *static_cast<const T*>(identity);
+  T acc[kLanes];
+  for (int k = 0; k < kLanes; ++k) acc[k] = start;
+  take<F, T>(acc, static_cast<const T*>(items), n);
+  halve<F, T, kLanes / 2>(acc);
+  *static_cast<T*>(dst) = acc[0];
+}
+
+template <class F, class T>
 JoinFns fns() {
-  return {join<F, T>, fold<F, T>};
+  return {join<F, T>, fold<F, T>, all<F, T>};
 }
 
 template <class T>
@@ -101,14 +115,14 @@ JoinFns find(uint16_t op) {
     if (op == CTN_X_AND) return fns<JoinAnd, T>();
     if (op == CTN_X_OR) return fns<JoinOr, T>();
   }
-  return {nullptr, nullptr};
+  return {nullptr, nullptr, nullptr};
 }
 
 JoinFns find_bool(uint16_t op) {
   switch (op) {
     case CTN_X_AND: return fns<JoinBoolAnd, uint8_t>();
     case CTN_X_OR: return fns<JoinBoolOr, uint8_t>();
-    default: return {nullptr, nullptr};
+    default: return {nullptr, nullptr, nullptr};
   }
 }
 
@@ -121,7 +135,7 @@ JoinFns find_join(uint16_t op, uint8_t type) {
     case CTN_INT64: return find<int64_t>(op);
     case CTN_FLOAT32: return find<float>(op);
     case CTN_FLOAT64: return find<double>(op);
-    default: return {nullptr, nullptr};
+    default: return {nullptr, nullptr, nullptr};
   }
 }
 

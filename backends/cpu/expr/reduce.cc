@@ -121,7 +121,8 @@ class Reducer {
   void init_post();
   void run_across(int64_t begin, int64_t end, int64_t first, int64_t last);
   void run_along(int64_t begin, int64_t end, int64_t first, int64_t last);
-  void reduce_row(int64_t first, int64_t last);
+  void reduce_short_row(int64_t first, int64_t last, int64_t ready);
+  void reduce_row(int64_t first, int64_t last, int64_t ready);
   void map_items() {
     for (size_t k = 0; k < p_.accs.size(); ++k) items_[k] = map_.at[p_.map.yields[k]];
   }
@@ -221,16 +222,14 @@ void Reducer::run_along(int64_t begin, int64_t end, int64_t first, int64_t last)
   int64_t start = begin;
   int64_t ready = 0;
   map_outer_.seek(begin / width);
+  const bool one_block = plan_.spans && last - first <= map_walk_.row_block() &&
+                         last - first <= kLevelItems * kLanes;
   for (int64_t at = begin; at < end; at += width) {
     map_.index.base = at * plan_.reduced;
-    lanes_.reset();
-    reduce_row(first * width, last * width);
-    lanes_.merge();
-    lanes_.fold(width);
-    for (size_t k = 0; k < p_.accs.size(); ++k) {
-      const auto size = static_cast<size_t>(p_.accs[k].size);
-      std::memcpy(results_[k] + static_cast<size_t>(ready) * size, lanes_.result(k),
-                  static_cast<size_t>(width) * size);
+    if (one_block) {
+      reduce_short_row(first, last, ready);
+    } else {
+      reduce_row(first * width, last * width, ready);
     }
     ready += width;
     if (ready + width > static_cast<int64_t>(result_room())) {
@@ -243,8 +242,23 @@ void Reducer::run_along(int64_t begin, int64_t end, int64_t first, int64_t last)
   if (ready > 0) deliver(start, ready, results_);
 }
 
-// Items [first, last) of one row, in C order over the reduced dimensions and the row's width.
-void Reducer::reduce_row(int64_t first, int64_t last) {
+// A row that is one block and needs one level: the same as reduce_row, without lanes in memory.
+void Reducer::reduce_short_row(int64_t first, int64_t last, int64_t ready) {
+  map_walk_.seek(first);
+  map_.index.first = first;
+  map_walk_.fetch(map_, last - first);
+  map_.run(last - first);
+  for (size_t k = 0; k < p_.accs.size(); ++k) {
+    const Accumulator& a = p_.accs[k];
+    const char* items = map_.at[p_.map.yields[k]];
+    a.join.all(results_[k] + ready * a.size, &a.identity, items, last - first);
+  }
+}
+
+// Items [first, last) of one row, in C order over the reduced dimensions and the row's width. The
+// accumulators go to element `ready` of the results.
+void Reducer::reduce_row(int64_t first, int64_t last, int64_t ready) {
+  lanes_.reset();
   const int64_t level = plan_.lanes * kLevelItems;
   for (map_walk_.seek(first); map_walk_.position() < last;) {
     const int64_t at = map_walk_.position();
@@ -263,6 +277,13 @@ void Reducer::reduce_row(int64_t first, int64_t last) {
     }
     if ((at + n) % level == 0) lanes_.carry();
     map_walk_.advance(n);
+  }
+  lanes_.merge();
+  lanes_.fold(plan_.width);
+  for (size_t k = 0; k < p_.accs.size(); ++k) {
+    const auto size = static_cast<size_t>(p_.accs[k].size);
+    std::memcpy(results_[k] + static_cast<size_t>(ready) * size, lanes_.result(k),
+                static_cast<size_t>(plan_.width) * size);
   }
 }
 

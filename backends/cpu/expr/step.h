@@ -48,6 +48,8 @@ inline constexpr int kLanes = 64;
 struct JoinFns {
   void (*join)(void* lanes, const void* items, int64_t n);  // item 0 joins lane 0
   void (*fold)(void* dst, void* lanes);  // the lanes, halved until one value is left, to dst
+  // both at once, from lanes that hold the identity
+  void (*all)(void* dst, const void* identity, const void* items, int64_t n);
 };
 
 // The loops of one instruction set. Functions answer nullptr for what they do not have: `step` for

@@ -2,6 +2,7 @@
 // short rows, where blocks run across them and whatever is not dense is staged.
 #include <cpu/expr/walk.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace catena::cpu {
@@ -13,14 +14,19 @@ namespace {
 constexpr int64_t kShortRow = 128;
 
 template <class T>
-void copy_in(char* dst, const char* src, int64_t stride, int64_t n) {
-  T* d = static_cast<T*>(static_cast<void*>(dst));
-  for (int64_t i = 0; i < n; ++i, src += stride) std::memcpy(d + i, src, sizeof(T));
-}
-template <class T>
-void copy_out(char* dst, int64_t stride, const char* src, int64_t n) {
-  const T* s = static_cast<const T*>(static_cast<const void*>(src));
-  for (int64_t i = 0; i < n; ++i, dst += stride) std::memcpy(dst, s + i, sizeof(T));
+void move_elements(char* stage, char* memory, int64_t stride, int64_t n, bool in) {
+  T* s = static_cast<T*>(static_cast<void*>(stage));
+  if (!in) {
+    for (int64_t i = 0; i < n; ++i, memory += stride) std::memcpy(memory, s + i, sizeof(T));
+    return;
+  }
+  if (stride == 0) {
+    T value;
+    std::memcpy(&value, memory, sizeof(T));
+    std::fill_n(s, n, value);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i, memory += stride) std::memcpy(s + i, memory, sizeof(T));
 }
 
 // n elements between a staging buffer and memory with a stride
@@ -30,21 +36,10 @@ void move_row(char* stage, char* memory, int64_t stride, int size, int64_t n, bo
     return;
   }
   switch (size) {
-    case 1:
-      in ? copy_in<uint8_t>(stage, memory, stride, n) : copy_out<uint8_t>(memory, stride, stage, n);
-      break;
-    case 2:
-      in ? copy_in<uint16_t>(stage, memory, stride, n)
-         : copy_out<uint16_t>(memory, stride, stage, n);
-      break;
-    case 4:
-      in ? copy_in<uint32_t>(stage, memory, stride, n)
-         : copy_out<uint32_t>(memory, stride, stage, n);
-      break;
-    default:
-      in ? copy_in<uint64_t>(stage, memory, stride, n)
-         : copy_out<uint64_t>(memory, stride, stage, n);
-      break;
+    case 1: return move_elements<uint8_t>(stage, memory, stride, n, in);
+    case 2: return move_elements<uint16_t>(stage, memory, stride, n, in);
+    case 4: return move_elements<uint32_t>(stage, memory, stride, n, in);
+    default: return move_elements<uint64_t>(stage, memory, stride, n, in);
   }
 }
 
@@ -148,6 +143,11 @@ void Walk::set_staging(Carver& room) {
 
 void Walk::seek(int64_t position) {
   position_ = position;
+  if (position == 0) {
+    for (int d = 0; d < ndim_; ++d) index_[d] = 0;
+    for (int k = 0; k < n_args_; ++k) cursors_[k].offset = 0;
+    return;
+  }
   for (int d = ndim_ - 1; d >= 0; --d) {
     index_[d] = position % shape_[d];
     position /= shape_[d];

@@ -32,6 +32,8 @@ class Walk {
 
   // The most elements a block may have: a multiple of the period where inputs repeat.
   int64_t block() const { return block_; }
+  // The most elements from the space's start on that are sure to be one block.
+  int64_t row_block() const { return flat_ || row_ > block_ ? block_ : row_; }
   bool in_place() const { return n_staged_ == 0; }
 
   void seek(int64_t position);
