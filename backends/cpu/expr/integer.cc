@@ -195,11 +195,11 @@ StepFn find_signed(uint16_t op, uint8_t uniform) {
   }
   if (uniform != 0) return nullptr;
   switch (op) {
-    case CTN_X_TDIV: return binary<ITDiv, T, T>;
-    case CTN_X_TMOD: return binary<ITMod, T, T>;
-    case CTN_X_FDIV: return binary<IFDiv, T, T>;
-    case CTN_X_FMOD: return binary<IFMod, T, T>;
-    case CTN_X_POW: return binary<IPow, T, T>;
+    case CTN_X_TDIV: return scalar_binary<ITDiv, T, T>;
+    case CTN_X_TMOD: return scalar_binary<ITMod, T, T>;
+    case CTN_X_FDIV: return scalar_binary<IFDiv, T, T>;
+    case CTN_X_FMOD: return scalar_binary<IFMod, T, T>;
+    case CTN_X_POW: return scalar_binary<IPow, T, T>;
     case CTN_X_SHR: return binary<IShr, T, T>;
     default: return nullptr;
   }

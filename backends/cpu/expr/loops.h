@@ -33,6 +33,15 @@ void binary(void* dst, const void* a, const void* b, const void*, int64_t n) {
   for (int64_t i = 0; i < n; ++i) d[i] = F::call(x[i], y[i]);
 }
 
+// For operations that no vector instruction does.
+template <class F, class D, class A>
+void scalar_binary(void* dst, const void* a, const void* b, const void*, int64_t n) {
+  D* d = static_cast<D*>(dst);
+  const A* x = static_cast<const A*>(a);
+  const A* y = static_cast<const A*>(b);
+  for (int64_t i = 0; i < n; ++i) d[i] = F::call(x[i], y[i]);
+}
+
 template <class F, class D, class A>
 void binary_by_uniform(void* dst, const void* a, const void* b, const void*, int64_t n) {
   D* d = static_cast<D*>(dst);
@@ -51,7 +60,7 @@ void uniform_by_binary(void* dst, const void* a, const void* b, const void*, int
   for (int64_t i = 0; i < n; ++i) d[i] = F::call(x, y[i]);
 }
 
-// The loop for the operands that are uniform; for small integers only one of them is worth its code.
+// The loop for the operands that are uniform; of small integers only the one for none.
 template <class F, class D, class A>
 StepFn pick_binary(uint8_t uniform) {
   if constexpr (sizeof(A) < 4) return uniform == 0 ? binary<F, D, A> : nullptr;

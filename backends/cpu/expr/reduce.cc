@@ -222,8 +222,8 @@ void Reducer::run_along(int64_t begin, int64_t end, int64_t first, int64_t last)
   int64_t start = begin;
   int64_t ready = 0;
   map_outer_.seek(begin / width);
-  const bool one_block = plan_.spans && last - first <= map_walk_.row_block() &&
-                         last - first <= kLevelItems * kLanes;
+  const bool one_block =
+      plan_.spans && last - first <= map_walk_.row_block() && last - first <= kLevelItems * kLanes;
   for (int64_t at = begin; at < end; at += width) {
     map_.index.base = at * plan_.reduced;
     if (one_block) {

@@ -5,8 +5,8 @@
 
 namespace catena::cpu::CTN_ISA::math {
 
-// Below 1: x p(x^2), relative error 2^-34. Above: 1 - exp(-x^2 + g(x)), where g = log erfcx is fitted
-// on [1, 4] to 2^-27, so that the result is right to 2^-30; from 4 on it rounds to 1.
+// Below 1: x p(x^2), relative error 2^-34. Above: 1 - exp(-x^2 + g(x)), where g = log erfcx is
+// fitted on [1, 4] to 2^-27, so that the result is right to 2^-30; from 4 on it rounds to 1.
 inline float erf(float x) {
   const double m = static_cast<double>(abs(x));
   const double u = m * m;

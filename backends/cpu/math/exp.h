@@ -18,8 +18,8 @@ inline float exp(float x) {
   const float n = nearest(v * 0x1.715476p0f, sum);
   // ln2 in two parts; the first has 11 bits, so that n times it is exact
   const float r = madd(n, 0x1.bd0106p-13f, madd(n, -0x1.63p-1f, v));
-  const float q = poly(r, 0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.1239e2p-7f,
-                       0x1.6a2446p-10f);
+  const float q =
+      poly(r, 0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.1239e2p-7f, 0x1.6a2446p-10f);
   const float y = madd(r * r, q, r) + 1.0f;
   // 2^n in two factors: n may be beyond the exponents of normal numbers
   const auto k = static_cast<int32_t>(bits(sum)) - 0x4b400000;

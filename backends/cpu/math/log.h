@@ -13,9 +13,9 @@ inline float log(float x) {
   const uint32_t shifted = bits(v) - 0x3f3504f3u;  // the bits of sqrt(1/2)
   const auto e = static_cast<float>(static_cast<int32_t>(shifted) >> 23) - (tiny ? 23.0f : 0.0f);
   const float f = from_bits((shifted & 0x7fffffu) + 0x3f3504f3u) - 1.0f;
-  const float p = poly(f, 0x1.555546p-2f, -0x1.ffffeep-3f, 0x1.99a546p-3f, -0x1.5562e4p-3f,
-                       0x1.2332c0p-3f, -0x1.fb432ap-4f, 0x1.e650a6p-4f, -0x1.e2e9b4p-4f,
-                       0x1.1b42b6p-4f);
+  const float p =
+      poly(f, 0x1.555546p-2f, -0x1.ffffeep-3f, 0x1.99a546p-3f, -0x1.5562e4p-3f, 0x1.2332c0p-3f,
+           -0x1.fb432ap-4f, 0x1.e650a6p-4f, -0x1.e2e9b4p-4f, 0x1.1b42b6p-4f);
   const float f2 = f * f;
   // ln2 in two parts; the first has 11 bits, so that e times it is exact
   const float low = madd(f2 * f, p, e * -0x1.bd0106p-13f) - 0.5f * f2;

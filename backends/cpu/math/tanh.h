@@ -9,8 +9,8 @@ namespace catena::cpu::CTN_ISA::math {
 inline float tanh(float x) {
   const float m = abs(x);
   const float u = x * x;
-  const float p = poly(u, -0x1.555534p-2f, 0x1.110768p-3f, -0x1.b84448p-5f, 0x1.5256d4p-6f,
-                       -0x1.76ac0ep-8f);
+  const float p =
+      poly(u, -0x1.555534p-2f, 0x1.110768p-3f, -0x1.b84448p-5f, 0x1.5256d4p-6f, -0x1.76ac0ep-8f);
   const float small = madd(m * u, p, m);
   const float v = m > 10.0f ? 10.0f : m;
   const float large = 1.0f - 2.0f / (exp(2.0f * v) + 1.0f);

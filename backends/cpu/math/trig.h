@@ -1,11 +1,11 @@
-// sin, cos and tan of float32, computed in double. Arguments beyond kTrigLimit are for the C library.
+// sin, cos and tan of float32, computed in double. Beyond kTrigLimit the C library is right.
 #pragma once
 
 #include <cpu/math/poly.h>
 
 namespace catena::cpu::CTN_ISA::math {
 
-// Below, n = x * 2 / pi has at most 20 bits and n times the first part of pi / 2 (33 bits) is exact.
+// Below, n = x * 2 / pi has at most 20 bits: n times the first 33 bits of pi / 2 is exact.
 inline constexpr float kTrigLimit = 1e6f;
 
 // x = n pi / 2 + r, |r| <= pi / 4; n in the low bits of `n`
