@@ -77,9 +77,9 @@ void embed_id_grad(const Run& run) {
 }  // namespace
 
 ctn_status register_embed(const ctn_host* host, ctn_plugin plugin) {
-  return add_kernels(host, plugin,
-                     {{"embed_id", 0, sdk::kernel<embed_id>},
-                      {"embed_id_grad", 0, sdk::kernel<embed_id_grad>}});
+  return add_kernels(
+      host, plugin,
+      {{"embed_id", 0, sdk::kernel<embed_id>}, {"embed_id_grad", 0, sdk::kernel<embed_id_grad>}});
 }
 
 }  // namespace catena::cpu

@@ -1,4 +1,5 @@
-// Kernels that look at one element of each line by its label: softmax cross entropy, pick, accuracy.
+// Kernels that look at one element of each line by its label: softmax cross entropy, pick,
+// accuracy.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
 
@@ -23,8 +24,7 @@ constexpr int64_t kGrain = 1 << 14;  // labels of a piece
 struct Ignore {
   bool given;
   int64_t label;
-  Ignore(const Run& run, int attr)
-      : given(!run.is_none(attr)), label(given ? run.i(attr) : 0) {}
+  Ignore(const Run& run, int attr) : given(!run.is_none(attr)), label(given ? run.i(attr) : 0) {}
 };
 
 template <class Fn>
@@ -71,8 +71,8 @@ double coefficient(const Run& run, const int64_t* labels, int64_t lines, int64_t
   double count = static_cast<double>(batch);
   if (normalize)
     count = sum_pieces(run, lines, [&](int64_t begin, int64_t end) {
-      return static_cast<double>(std::count_if(labels + begin, labels + end,
-                                               [](int64_t label) { return label >= 0; }));
+      return static_cast<double>(
+          std::count_if(labels + begin, labels + end, [](int64_t label) { return label >= 0; }));
     });
   return 1.0 / std::max(count, 1.0);
 }
@@ -178,8 +178,7 @@ void cross_entropy_grad(const Run& run) {
 void cross_entropy_weights(const Run& run) {
   namespace a = attr::softmax_cross_entropy_weights;
   const Tensor t = run.in(0);
-  const int64_t* labels =
-      read_labels(run, t, run.i(a::classes), Ignore(run, a::ignore_label));
+  const int64_t* labels = read_labels(run, t, run.i(a::classes), Ignore(run, a::ignore_label));
   const double share =
       run.b(a::mean) ? coefficient(run, labels, t.size(), t.shape(0), run.b(a::normalize)) : 1.0;
   const bool wide = run.out(0).dtype_index() == CTN_FLOAT64;

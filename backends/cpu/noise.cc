@@ -1,5 +1,5 @@
-// Kernel of dropout. Numbers are drawn in C order, a stretch at a time, so that they are still in the
-// cache when they are used.
+// Kernel of dropout. Numbers are drawn in C order, a stretch at a time, so that they are still in
+// the cache when they are used.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
 

@@ -1,6 +1,6 @@
-// Kernels of batch normalization. x is `batch` images of `channels` planes of `inner` elements. Large
-// planes are walked one channel after the other; small ones row by row, every element of an image
-// being a column whose sums are added up to those of its channel.
+// Kernels of batch normalization. x is `batch` images of `channels` planes of `inner` elements.
+// Large planes are walked one channel after the other; small ones row by row, every element of an
+// image being a column whose sums are added up to those of its channel.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
 
@@ -36,9 +36,9 @@ const NormLoops<T>& norm_loops() {
   }
 }
 
-constexpr int64_t kLeastPlane = 16;       // below, rows
-constexpr int64_t kCached = 1 << 18;      // elements of a channel that stay in the second cache
-constexpr int64_t kGrain = 1 << 16;       // elements of a piece
+constexpr int64_t kLeastPlane = 16;   // below, rows
+constexpr int64_t kCached = 1 << 18;  // elements of a channel that stay in the second cache
+constexpr int64_t kGrain = 1 << 16;   // elements of a piece
 
 struct Layout {
   int64_t batch, channels, inner;
@@ -60,8 +60,8 @@ int64_t images_of_piece(const Layout& l) {
   return std::max<int64_t>(1, kGrain / l.inner);
 }
 
-// reduce(channel, first image, last image, Part&) for all pieces, then finish(channel, parts of it),
-// then apply(channel, first image, last image); a channel of one piece at one go.
+// reduce(channel, first image, last image, Part&) for all pieces, then finish(channel, parts of
+// it), then apply(channel, first image, last image); a channel of one piece at one go.
 template <class Part, class Reduce, class Finish, class Apply>
 void by_channel(const Run& run, const Layout& l, Reduce&& reduce, Finish&& finish, Apply&& apply) {
   const int64_t images = images_of_piece(l);
@@ -222,9 +222,8 @@ struct Forward {
     const int64_t row = l.row();
     double* sums = run.scratch<double>(2 * row);
     double* centre = run.scratch<double>(l.channels);
-    column_sums<C>(run, l, sums, [&](C* a, C*, int64_t at, int64_t, int64_t m) {
-      f.add(a, x + at, m);
-    });
+    column_sums<C>(run, l, sums,
+                   [&](C* a, C*, int64_t at, int64_t, int64_t m) { f.add(a, x + at, m); });
     for (int64_t c = 0; c < l.channels; ++c) {
       const C m = static_cast<C>(channel_sum(sums, l, c) / l.count());
       centre[c] = static_cast<double>(m);

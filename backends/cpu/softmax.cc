@@ -42,8 +42,7 @@ struct Gradient {
     const C* gy = widened<C>(run, run.in(1));
     const Widened<C> gx(run, 0);
     for_lines(
-        run, lines,
-        [&](int64_t, int64_t at) { kRow(f)(gx.data() + at, y + at, gy + at, lines.n); },
+        run, lines, [&](int64_t, int64_t at) { kRow(f)(gx.data() + at, y + at, gy + at, lines.n); },
         [&](int64_t, int64_t at, int64_t m) {
           kColumn(f)(gx.data() + at, y + at, gy + at, lines.n, lines.inner, m);
         });

@@ -81,8 +81,8 @@ void batch_norm_backward(Grad& g) {
   if (g.gy(1) || g.gy(2))
     sdk::fail(CTN_EGRAD, "[batch_norm] mean and variance have no gradient of their own");
   if (!g.gy()) return;
-  const auto gx = op<"batch_norm_grad">.outs<3>(
-      {g.in(0), g.in(1), g.out(1), g.out(2), g.gy()}, {g[attr::batch_norm::eps]});
+  const auto gx = op<"batch_norm_grad">.outs<3>({g.in(0), g.in(1), g.out(1), g.out(2), g.gy()},
+                                                {g[attr::batch_norm::eps]});
   for (int k = 0; k < 3; ++k)
     if (g.needed(k)) g.set(k, gx[static_cast<size_t>(k)]);
 }
@@ -106,17 +106,15 @@ struct Normalized {
     x = times(centred, scale);
   }
   // u without its mean and its part along x: what normalising does to a gradient.
-  Var project(Ref u) const {
-    return minus(u, channels.mean(u)) - times(x, channels.mean(u * x));
-  }
+  Var project(Ref u) const { return minus(u, channels.mean(u)) - times(x, channels.mean(u * x)); }
 };
 
 }  // namespace
 
 // With x^ = (x - mean) * s, the projection P above and M elements a channel:
 //   gx = gamma * s * P(gy), ggamma = sum(gy * x^), gbeta = sum(gy)
-// For a, b, c flowing back to gx, ggamma, gbeta and h = b * gy - gamma * s * (gy * mean(a * x^) + a *
-// mean(gy * x^)):
+// For a, b, c flowing back to gx, ggamma, gbeta and h = b * gy - gamma * s * (gy * mean(a * x^) + a
+// * mean(gy * x^)):
 //   to gy:    gamma * s * P(a) + b * x^ + c
 //   to gamma: s * sum(gy * P(a))
 //   to x:     s * P(h) - s^2 * gamma * sum(gy * P(a)) / M * x^
@@ -150,8 +148,8 @@ void batch_norm_grad_backward(Grad& g) {
 
 Var fixed_batch_normalization_compose(const Call& call, Vars in) {
   const Channels c(call.in(0).shape(), call.in(1).shape());
-  const Var scale = op<"batch_norm_scale">({in[1], in[4]},
-                                           {call[attr::fixed_batch_normalization::eps]});
+  const Var scale =
+      op<"batch_norm_scale">({in[1], in[4]}, {call[attr::fixed_batch_normalization::eps]});
   return op<"batch_norm_affine">({in[0], c.widen(in[3]), c.widen(scale), c.widen(in[2])});
 }
 

@@ -20,8 +20,8 @@ void pick_infer(const Call& call, Outs out) {
 void pick_backward(Grad& g) {
   if (!g.gy()) return;
   const int64_t classes = g.in_spec(in::pick::x).shape(1);
-  g.set(in::pick::x, op<"put_pick">({g.gy(), g.in(in::pick::t)},
-                                    {classes, g[attr::pick::ignore_label]}));
+  g.set(in::pick::x,
+        op<"put_pick">({g.gy(), g.in(in::pick::t)}, {classes, g[attr::pick::ignore_label]}));
 }
 
 void put_pick_infer(const Call& call, Outs out) {
@@ -36,8 +36,8 @@ void put_pick_infer(const Call& call, Outs out) {
 
 void put_pick_backward(Grad& g) {
   if (!g.gy()) return;
-  g.set(in::put_pick::x, op<"pick">({g.gy(), g.in(in::put_pick::t)},
-                                    {g[attr::put_pick::ignore_label]}));
+  g.set(in::put_pick::x,
+        op<"pick">({g.gy(), g.in(in::put_pick::t)}, {g[attr::put_pick::ignore_label]}));
 }
 
 }  // namespace catena::functions

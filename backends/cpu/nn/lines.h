@@ -41,10 +41,11 @@ struct Lines {
 
 constexpr int64_t kLineGrain = 1 << 13;  // elements of a piece
 
-// row(line, offset of its first element) for each line where they are rows, else columns(first line,
-// offset, lines) for groups of up to kMostColumns that lie side by side.
+// row(line, offset of its first element) for each line where they are rows, else columns(first
+// line, offset, lines) for groups of up to kMostColumns that lie side by side.
 template <class Row, class Columns>
 void for_lines(const sdk::Run& run, const Lines& l, Row&& row, Columns&& columns) {
+  if (l.count() == 0) return;
   const int64_t n = std::max<int64_t>(l.n, 1);
   if (l.inner == 1) {
     sdk::parallel_for(run, l.outer, std::max<int64_t>(1, kLineGrain / n),

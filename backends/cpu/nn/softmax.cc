@@ -181,7 +181,8 @@ template <class T>
 void column_softmax_grad(T* gx, const T* y, const T* gy, int64_t n, int64_t step, int64_t m) {
   double all[kMostColumns] = {};
   for (int64_t k = 0; k < n; ++k)
-    for (int64_t j = 0; j < m; ++j) all[j] += static_cast<double>(y[k * step + j] * gy[k * step + j]);
+    for (int64_t j = 0; j < m; ++j)
+      all[j] += static_cast<double>(y[k * step + j] * gy[k * step + j]);
   T part[kMostColumns];
   for (int64_t j = 0; j < m; ++j) part[j] = static_cast<T>(all[j]);
   for (int64_t k = 0; k < n; ++k, gx += step, y += step, gy += step) {

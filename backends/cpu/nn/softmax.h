@@ -1,6 +1,6 @@
 // Lines of softmax for one instruction set: softmax.cc and loss.cc walk over arrays, these over n
-// elements one after the other (rows) or `step` apart, m lines side by side (columns). `peak` is the
-// largest element of a line and `total` the sum of exponentials relative to it.
+// elements one after the other (rows) or `step` apart, m lines side by side (columns). `peak` is
+// the largest element of a line and `total` the sum of exponentials relative to it.
 #pragma once
 
 #include <stdint.h>
