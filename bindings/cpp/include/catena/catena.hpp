@@ -1,0 +1,16 @@
+// catena.hpp: the C++20 interface, header-only over <catena/catena.h>. Handles are values that share
+// what they name; failures are exceptions derived from catena::Error. Functions are in catena::F,
+// links in catena::L, optimizers and hooks in namespaces of their names, as in Chainer.
+#pragma once
+
+#include <catena/cpp/array.hpp>
+#include <catena/cpp/context.hpp>
+#include <catena/cpp/error.hpp>
+#include <catena/cpp/functions.hpp>
+#include <catena/cpp/link.hpp>
+#include <catena/cpp/links.hpp>
+#include <catena/cpp/operators.hpp>
+#include <catena/cpp/optimizer.hpp>
+#include <catena/cpp/optimizers.hpp>
+#include <catena/cpp/serializers.hpp>
+#include <catena/cpp/variable.hpp>

@@ -1,0 +1,124 @@
+// Array and Dtype: n-dimensional arrays on the context's device.
+#pragma once
+
+#include <catena/cpp/context.hpp>
+
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+namespace catena {
+
+using Shape = std::vector<int64_t>;
+
+// float16 and bfloat16 have no C++ type here; their arrays are made by casting.
+template <class T>
+constexpr ctn_dtype dtype_of() {
+  constexpr uint8_t bits = sizeof(T) * 8;
+  if constexpr (std::is_same_v<T, bool>)
+    return {CTN_DT_BOOL, 8, 1};
+  else if constexpr (std::is_floating_point_v<T>)
+    return {CTN_DT_FLOAT, bits, 1};
+  else
+    return {std::is_signed_v<T> ? uint8_t{CTN_DT_INT} : uint8_t{CTN_DT_UINT}, bits, 1};
+}
+inline constexpr ctn_dtype float16{CTN_DT_FLOAT, 16, 1};
+inline constexpr ctn_dtype float32{CTN_DT_FLOAT, 32, 1};
+inline constexpr ctn_dtype float64{CTN_DT_FLOAT, 64, 1};
+inline constexpr ctn_dtype int32{CTN_DT_INT, 32, 1};
+inline constexpr ctn_dtype int64{CTN_DT_INT, 64, 1};
+
+class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_release> {
+  using Base = detail::Handle<ctn_array, ctn_array_retain, ctn_array_release>;
+
+ public:
+  using Base::Base;
+  Array() = default;
+
+  // Copies values in C order; their number must fit the shape.
+  template <class T>
+  static Array from(std::span<const T> values, const Shape& shape,
+                    ctn_context ctx = Context::current()) {
+    size_t n = 1;
+    for (int64_t d : shape) n *= static_cast<size_t>(d);
+    if (n != values.size())
+      throw InvalidArgument(CTN_EINVAL, "array: " + std::to_string(values.size()) +
+                                            " values for a shape of " + std::to_string(n));
+    ctn_array a = nullptr;
+    check(ctn_array_from_host(ctx, dtype_of<T>(), static_cast<int32_t>(shape.size()), shape.data(),
+                              values.data(), &a));
+    return Array(a);
+  }
+  template <class T>
+  static Array from(const std::vector<T>& values, const Shape& shape,
+                    ctn_context ctx = Context::current()) {
+    return from(std::span<const T>(values), shape, ctx);
+  }
+  template <class T>
+  static Array of(std::initializer_list<T> values, ctn_context ctx = Context::current()) {
+    return from(std::span<const T>(values.begin(), values.size()),
+                {static_cast<int64_t>(values.size())}, ctx);
+  }
+  static Array full(const Shape& shape, double value, ctn_dtype dtype = float32,
+                    ctn_context ctx = Context::current()) {
+    ctn_value v{};
+    v.kind = CTN_FLOAT;
+    v.u.f = value;
+    ctn_array a = nullptr;
+    check(ctn_array_full(ctx, dtype, static_cast<int32_t>(shape.size()), shape.data(), &v, &a));
+    return Array(a);
+  }
+  static Array zeros(const Shape& shape, ctn_dtype dtype = float32) {
+    return full(shape, 0, dtype);
+  }
+
+  // Borrowed view: shape, strides in elements, memory.
+  ctn_dltensor view() const {
+    ctn_dltensor t{};
+    check(ctn_array_view(get(), &t));
+    return t;
+  }
+  Shape shape() const {
+    const ctn_dltensor t = view();
+    return {t.shape, t.shape + t.ndim};
+  }
+  ctn_dtype dtype() const { return view().dtype; }
+  int64_t size() const {
+    int64_t n = 1;
+    for (int64_t d : shape()) n *= d;
+    return n;
+  }
+  Array astype(ctn_dtype dtype) const {
+    ctn_array a = nullptr;
+    check(ctn_array_copy(get(), dtype, &a));
+    return Array(a);
+  }
+  // All elements in C order; T must be the array's dtype.
+  template <class T>
+  std::vector<T> to_vector() const {
+    require<T>();
+    std::vector<T> v(static_cast<size_t>(size()));
+    check(ctn_array_to_host(get(), v.data(), v.size() * sizeof(T)));
+    return v;
+  }
+  // The value of an array of one element, converted.
+  template <class T = double>
+  T item() const {
+    if (size() != 1)
+      throw InvalidArgument(CTN_EINVAL, "item: the array has " + std::to_string(size()) +
+                                            " elements");
+    double v = 0;
+    check(ctn_array_to_host(astype(float64).get(), &v, sizeof v));
+    return static_cast<T>(v);
+  }
+
+ private:
+  template <class T>
+  void require() const {
+    const ctn_dtype have = dtype(), want = dtype_of<T>();
+    if (have.code != want.code || have.bits != want.bits)
+      throw DtypeError(CTN_EDTYPE, "to_vector: the array has another dtype");
+  }
+};
+
+}  // namespace catena

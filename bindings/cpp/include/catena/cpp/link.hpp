@@ -1,0 +1,114 @@
+// Link, Chain: models with parameters. A model is a class derived from Chain whose members are its
+// links, registered by name where they are declared:
+//   struct MLP : catena::Chain {
+//     L::Linear l1 = child("l1", L::Linear(784, 100));
+//     L::Linear l2 = child("l2", L::Linear(100, 10));
+//     Variable operator()(const Variable& x) const { return l2(F::relu(l1(x))); }
+//   };
+#pragma once
+
+#include <catena/cpp/value.hpp>
+
+#include <array>
+
+namespace catena {
+
+class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> {
+  using Base = detail::Handle<ctn_link, ctn_link_retain, ctn_link_release>;
+
+ public:
+  using Base::Base;
+  Link() = default;
+  // A link of a registered class; attributes in the schema's order.
+  Link(const char* name, const std::vector<Value>& attrs, ctn_context ctx = Context::current())
+      : Base(create(name, attrs, ctx)) {}
+
+  Variable operator()(const Variable& x) const {
+    ctn_variable in = x.get(), out = nullptr;
+    check(ctn_link_call(get(), &in, 1, &out, 1));
+    return Variable(out);
+  }
+  Variable operator()(const Variable& x, const Variable& t) const {
+    const std::array in{x.get(), t.get()};
+    ctn_variable out = nullptr;
+    check(ctn_link_call(get(), in.data(), 2, &out, 1));
+    return Variable(out);
+  }
+
+  // Path as in "l1/W".
+  Variable param(std::string_view path) const {
+    ctn_variable p = nullptr;
+    check(ctn_link_param(get(), detail::str(path), &p));
+    return Variable(p);
+  }
+  Array persistent(std::string_view path) const {
+    ctn_array a = nullptr;
+    check(ctn_link_persistent(get(), detail::str(path), &a));
+    return Array(a);
+  }
+  // A value the link keeps between calls (a classifier's "loss"); empty where there is none.
+  Variable state(std::string_view name) const {
+    ctn_variable v = nullptr;
+    check(ctn_link_state(get(), detail::str(name), &v));
+    return Variable(v);
+  }
+  // All parameters with their paths ("/l1/W").
+  std::vector<std::pair<std::string, Variable>> namedparams() const {
+    std::vector<std::pair<std::string, Variable>> list;
+    const auto visit = [](void* user, ctn_str path, ctn_variable p, ctn_array, ctn_link) {
+      if (p) {
+        ctn_variable_retain(p);
+        static_cast<decltype(list)*>(user)->emplace_back(std::string(path.p, path.n), Variable(p));
+      }
+      return ctn_status{CTN_OK};
+    };
+    check(ctn_link_visit(get(), visit, &list));
+    return list;
+  }
+  void cleargrads() { check(ctn_link_clear_grads(get())); }
+
+ private:
+  static ctn_link create(const char* name, const std::vector<Value>& attrs, ctn_context ctx) {
+    std::vector<ctn_value> values;
+    for (const Value& v : attrs) values.push_back(v.c());
+    ctn_link l = nullptr;
+    check(ctn_link_create(ctx, detail::str(name), values.data(),
+                          static_cast<int32_t>(values.size()), &l));
+    return l;
+  }
+};
+
+class Chain : public Link {
+ public:
+  Chain() : Link(create()) {}
+
+ protected:
+  // Registers a link under a name and gives it back for the member.
+  template <class T>
+  T child(std::string_view name, T link) {
+    check(ctn_link_add_child(get(), detail::str(name), link.get()));
+    return link;
+  }
+
+ private:
+  static ctn_link create() {
+    ctn_link l = nullptr;
+    check(ctn_chain_create(Context::current(), nullptr, 0, &l));
+    return l;
+  }
+};
+
+// The handle is shared, so that a value outlives the object it was made from.
+inline Value::Value(const Link& l)
+    : own_(Links{std::make_shared<Link>(l), l.get()}) {
+  point();
+}
+
+// Links and names of functions applied one after another.
+class Sequential : public Link {
+ public:
+  explicit Sequential(std::vector<Value> layers)
+      : Link("Sequential", {Value::list(std::move(layers))}) {}
+};
+
+}  // namespace catena

@@ -1,0 +1,188 @@
+"""Writes the generated headers of the C++ binding from the schema files.
+
+Usage: cpp_binding.py functions|links|optimizers OUT.hpp SCHEMA.toml...
+"""
+import sys
+
+import schema
+
+SIMPLE = {'bool': 'bool', 'int': 'int64_t', 'float': 'double'}
+KEYWORDS = {'typ'}
+
+
+def option_type(attr):
+    """C++ type of an attribute: a plain optional where it takes one simple kind, else a Value."""
+    kinds = [k for k in attr.kinds if k != 'none']
+    if len(attr.kinds) == 1 and kinds[0] in SIMPLE:
+        return 'std::optional<%s>' % SIMPLE[kinds[0]]
+    return 'Value'
+
+
+def required(attr):
+    return attr.required
+
+
+def comment(entry):
+    lines, line = [], '//'
+    for word in entry.doc.split():
+        if len(line) + len(word) > 97:
+            lines.append(line)
+            line = '//'
+        line += ' ' + word
+    return '\n'.join(lines + [line])
+
+
+def options_struct(name, attrs):
+    lines = ['struct %s {' % name]
+    lines += ['  %s %s{};%s' % (option_type(a), a.name, '  // ' + a.doc if a.doc else '')
+              for a in attrs]
+    return '\n'.join(lines + ['};'])
+
+
+def values(attrs, positional):
+    return ['Value(%s)' % a.name if a in positional else 'Value(options.%s)' % a.name
+            for a in attrs]
+
+
+def wrapped(start, items, end):
+    """A list on as many lines of at most 100 columns as it takes."""
+    lines, line = [], start
+    for k, item in enumerate(items):
+        piece = item + (', ' if k + 1 < len(items) else end)
+        if len(line) + len(piece.rstrip()) > 100:
+            lines.append(line.rstrip())
+            line = ' ' * (len(start) - len(start.lstrip()) + 4)
+        line += piece
+    return '\n'.join(lines + [line if items else start + end])
+
+
+def function(op, inputs, options, every_output=False):
+    """One overload of an op, over the given inputs. An op with extra outputs on request (a mask, say)
+    gives its first; NAME_outputs gives all of them."""
+    positional = [a for a in op.attrs if required(a)]
+    rest = [a for a in op.attrs if not required(a)]
+    params = []
+    for i in inputs:
+        params.append('const std::vector<Variable>& %s' % i.name if i.variadic
+                      else 'const Variable& %s' % i.name)
+    params += ['const Value& %s' % a.name for a in positional]
+    if rest:
+        params.append('const %s& options = {}' % options)
+    extra = has_extra(op)
+    many = every_output or (not extra and (op.counted or len(op.visible_outputs) != 1))
+    name = op.symbol + ('_outputs' if every_output else '')
+    result = 'std::vector<Variable>' if many else 'Variable'
+    body = ['  static const int32_t op = detail::find_op("%s");' % op.name]
+    if inputs and inputs[-1].variadic:
+        body.append('  const std::vector<ctn_variable> in = detail::raw(%s);' % inputs[-1].name)
+        given = 'in.data(), static_cast<int32_t>(in.size())'
+    else:
+        body.append('  const ctn_variable in[] = {%s};' % ', '.join(i.name + '.get()'
+                                                                    for i in inputs))
+        given = 'in, %d' % len(inputs)
+    if op.attrs:
+        body.append(wrapped('  const Value values[] = {', values(op.attrs, positional), '};'))
+        body.append(wrapped('  const ctn_value attrs[] = {', [
+            'values[%d].c()' % k for k in range(len(op.attrs))], '};'))
+        attrs = 'attrs, %d' % len(op.attrs)
+    else:
+        attrs = 'nullptr, 0'
+    if many:
+        count = -1 if op.counted else len(op.visible_outputs)
+        body.append('  return detail::call_n(op, %s, %s, %d);' % (given, attrs, count))
+    else:
+        body.append('  return detail::call1(op, %s, %s);' % (given, attrs))
+    return '%s\n%s\n}' % (wrapped('inline %s %s(' % (result, name), params, ') {'), '\n'.join(body))
+
+
+def has_extra(op):
+    return op.counted and len(op.visible_outputs) > 1
+
+
+def write_functions(entries):
+    out = []
+    for op in entries:
+        if not isinstance(op, schema.Op) or 'internal' in op.flags:
+            continue
+        rest = [a for a in op.attrs if not required(a)]
+        options = op.symbol + '_options'
+        if rest:
+            out.append(options_struct(options, rest))
+        must = [i for i in op.inputs if not i.optional]
+        out.append(comment(op) + '\n' + function(op, must, options))
+        if has_extra(op):
+            out.append('// All outputs.\n' + function(op, must, options, every_output=True))
+        if len(must) < len(op.inputs):
+            out.append('// With the optional inputs.\n' + function(op, list(op.inputs), options))
+    return 'F', ['value'], out
+
+
+def split_positional(attrs):
+    """Leading constructor arguments that are required or default to None stay positional."""
+    n = 0
+    while n < len(attrs) and (required(attrs[n]) or 'none' in attrs[n].kinds):
+        n += 1
+    return list(attrs[:n]), list(attrs[n:])
+
+
+def constructed(entry, base, prefix):
+    positional, rest = split_positional(entry.attrs)
+    params = ['Value %s%s' % (a.name, '' if required(a) else ' = {}') for a in positional]
+    if rest:
+        params.append('const Options& options = {}')
+    every = ', '.join([a.name for a in positional] + ['options.' + a.name for a in rest])
+    lines = []
+    if rest:
+        lines.append(options_struct('%sOptions' % entry.name, rest))
+    lines += [comment(entry), 'class %s : public %s {' % (entry.name, base), ' public:']
+    if rest:
+        lines.append('  using Options = %sOptions;' % entry.name)
+    lines.append('  %s() = default;' % entry.name if base == 'Link' and params and
+                 not params[0].endswith('= {}') else '')
+    explicit = 'explicit ' if len([p for p in params if not p.endswith('{}')]) <= 1 else ''
+    lines.append('  %s%s(%s) : %s("%s", std::vector<Value>{%s}) {}' % (
+        explicit, entry.name, ', '.join(params), base, entry.name, every))
+    lines.append('};')
+    return '\n'.join(line for line in lines if line)
+
+
+def write_links(entries):
+    out = [constructed(e, 'Link', '') for e in entries
+           if isinstance(e, schema.Link) and e.name != 'Sequential']
+    return 'L', ['link'], out
+
+
+def write_optimizers(entries):
+    out = [constructed(e, 'Optimizer', '') for e in entries if isinstance(e, schema.Optimizer)]
+    hooks = []
+    for e in entries:
+        if not isinstance(e, schema.Hook):
+            continue
+        params = ', '.join('Value %s%s' % (a.name, '' if required(a) else ' = {}')
+                           for a in e.attrs)
+        hooks.append('%s\ninline Hook %s(%s) { return {"%s", {%s}}; }' % (
+            comment(e), e.name, params, e.name, ', '.join(a.name for a in e.attrs)))
+    out.append('}  // namespace catena::optimizers\n\nnamespace catena::hooks {')
+    return 'optimizers', ['optimizer'], out + hooks
+
+
+def main():
+    what, target, *files = sys.argv[1:]
+    entries = []
+    for file in files:
+        entries += schema.load_file(file)
+    writer = {'functions': write_functions, 'links': write_links,
+              'optimizers': write_optimizers}[what]
+    namespace, includes, parts = writer(entries)
+    last = 'hooks' if what == 'optimizers' else namespace
+    with open(target, 'w', encoding='utf-8') as file:
+        file.write('// Made by tools/gen/cpp_binding.py from the schema files; do not edit.\n')
+        file.write('#pragma once\n\n')
+        file.writelines('#include <catena/cpp/%s.hpp>\n' % i for i in includes)
+        file.write('\nnamespace catena::%s {\n\n' % namespace)
+        file.write('\n\n'.join(parts))
+        file.write('\n\n}  // namespace catena::%s\n' % last)
+
+
+if __name__ == '__main__':
+    main()
