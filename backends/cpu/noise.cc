@@ -24,13 +24,14 @@ void dropout(const Run& run) {
     using C = sdk::compute_t<T>;
     const T* x = run.in(0).data<const T>();
     T *y = run.out(0).data<T>(), *mask = run.out(1).data<T>();
-    const T keep = static_cast<T>(1.0 / (1.0 - ratio)), drop = static_cast<T>(0.0);
+    // looked up, for no branch can be predicted here
+    const T scales[2] = {static_cast<T>(0.0), static_cast<T>(1.0 / (1.0 - ratio))};
     for (int64_t first = 0; first < n; first += kStretch) {
       const int64_t m = std::min(kStretch, n - first);
       sdk::check(sdk::api().random_draw(run.context(), CTN_RANDOM_UNIFORM, draws, m));
       sdk::parallel_for(run, m, kGrain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          const T scale = draws[i] >= ratio ? keep : drop;
+          const T scale = scales[draws[i] >= ratio];
           mask[first + i] = scale;
           y[first + i] = static_cast<T>(static_cast<C>(x[first + i]) * static_cast<C>(scale));
         }
