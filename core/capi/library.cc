@@ -133,6 +133,9 @@ ctn_status ctn_device_name(ctn_context ctx, ctn_str* out) {
     *out = info.name;
   });
 }
+int32_t ctn_context_threads(ctn_context ctx) {
+  return ctx ? static_cast<Context*>(ctx)->executor().threads() : 0;
+}
 ctn_status ctn_synchronize(ctn_context ctx) {
   return guarded([&] { to_context(ctx)->synchronize(); });
 }

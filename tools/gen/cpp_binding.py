@@ -34,8 +34,9 @@ def comment(entry):
 
 def options_struct(name, attrs):
     lines = ['struct %s {' % name]
-    lines += ['  %s %s{};%s' % (option_type(a), a.name, '  // ' + a.doc if a.doc else '')
-              for a in attrs]
+    for a in attrs:
+        lines += ['  // ' + a.doc] if a.doc else []
+        lines.append('  %s %s{};' % (option_type(a), a.name))
     return '\n'.join(lines + ['};'])
 
 
@@ -77,8 +78,8 @@ def function(op, inputs, options, every_output=False):
         body.append('  const std::vector<ctn_variable> in = detail::raw(%s);' % inputs[-1].name)
         given = 'in.data(), static_cast<int32_t>(in.size())'
     else:
-        body.append('  const ctn_variable in[] = {%s};' % ', '.join(i.name + '.get()'
-                                                                    for i in inputs))
+        body.append(wrapped('  const ctn_variable in[] = {', [i.name + '.get()' for i in inputs],
+                            '};'))
         given = 'in, %d' % len(inputs)
     if op.attrs:
         body.append(wrapped('  const Value values[] = {', values(op.attrs, positional), '};'))
@@ -130,7 +131,7 @@ def constructed(entry, base, prefix):
     params = ['Value %s%s' % (a.name, '' if required(a) else ' = {}') for a in positional]
     if rest:
         params.append('const Options& options = {}')
-    every = ', '.join([a.name for a in positional] + ['options.' + a.name for a in rest])
+    every = [a.name for a in positional] + ['options.' + a.name for a in rest]
     lines = []
     if rest:
         lines.append(options_struct('%sOptions' % entry.name, rest))
@@ -140,8 +141,8 @@ def constructed(entry, base, prefix):
     lines.append('  %s() = default;' % entry.name if base == 'Link' and params and
                  not params[0].endswith('= {}') else '')
     explicit = 'explicit ' if len([p for p in params if not p.endswith('{}')]) <= 1 else ''
-    lines.append('  %s%s(%s) : %s("%s", std::vector<Value>{%s}) {}' % (
-        explicit, entry.name, ', '.join(params), base, entry.name, every))
+    lines.append(wrapped('  %s%s(' % (explicit, entry.name), params, ')'))
+    lines.append(wrapped('      : %s("%s", std::vector<Value>{' % (base, entry.name), every, '}) {}'))
     lines.append('};')
     return '\n'.join(line for line in lines if line)
 

@@ -33,6 +33,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* context_device)(ctn_context ctx, ctn_device* device, ctn_str* backend);
   ctn_status(CTN_CALL* device_find)(ctn_context ctx, ctn_str name, ctn_device* out);
   ctn_status(CTN_CALL* device_name)(ctn_context ctx, ctn_str* out);
+  int32_t(CTN_CALL* context_threads)(ctn_context ctx);
   ctn_status(CTN_CALL* synchronize)(ctn_context ctx);
   ctn_status(CTN_CALL* config_set_global)(ctn_context ctx, ctn_str key, const ctn_value* value);
   ctn_status(CTN_CALL* config_set)(ctn_context ctx, ctn_str key, const ctn_value* value);

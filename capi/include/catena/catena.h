@@ -98,6 +98,8 @@ CTN_API ctn_status CTN_CALL ctn_context_device(ctn_context ctx, ctn_device* devi
 CTN_API ctn_status CTN_CALL ctn_device_find(ctn_context ctx, ctn_str name, ctn_device* out);
 /* What the backend says of the context's device ("avx512", "NVIDIA H100"); lives with the process. */
 CTN_API ctn_status CTN_CALL ctn_device_name(ctn_context ctx, ctn_str* out);
+/* How many threads work at once for the context, the caller's included. */
+CTN_API int32_t CTN_CALL ctn_context_threads(ctn_context ctx);
 /* Waits for all work of the context and returns stored asynchronous errors. */
 CTN_API ctn_status CTN_CALL ctn_synchronize(ctn_context ctx);
 

@@ -48,6 +48,7 @@ class Context
     check(ctn_device_name(get(), &name));
     return {name.p, name.n};
   }
+  int threads() const { return ctn_context_threads(get()); }
   ctn_memory_stats memory() const {
     ctn_memory_stats s{};
     s.size = sizeof s;
