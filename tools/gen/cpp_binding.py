@@ -142,7 +142,7 @@ def constructed(entry, base, prefix):
                  not params[0].endswith('= {}') else '')
     explicit = 'explicit ' if len([p for p in params if not p.endswith('{}')]) <= 1 else ''
     lines.append(wrapped('  %s%s(' % (explicit, entry.name), params, ')'))
-    lines.append(wrapped('      : %s("%s", std::vector<Value>{' % (base, entry.name), every, '}) {}'))
+    lines.append(wrapped('      : %s("%s", {' % (base, entry.name), every, '}) {}'))
     lines.append('};')
     return '\n'.join(line for line in lines if line)
 
@@ -161,8 +161,8 @@ def write_optimizers(entries):
             continue
         params = ', '.join('Value %s%s' % (a.name, '' if required(a) else ' = {}')
                            for a in e.attrs)
-        hooks.append('%s\ninline Hook %s(%s) { return {"%s", {%s}}; }' % (
-            comment(e), e.name, params, e.name, ', '.join(a.name for a in e.attrs)))
+        body = wrapped('  return {"%s", {' % e.name, [a.name for a in e.attrs], '}};')
+        hooks.append('%s\ninline Hook %s(%s) {\n%s\n}' % (comment(e), e.name, params, body))
     out.append('}  // namespace catena::optimizers\n\nnamespace catena::hooks {')
     return 'optimizers', ['optimizer'], out + hooks
 

@@ -84,8 +84,9 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   }
   ctn_dtype dtype() const { return view().dtype; }
   int64_t size() const {
+    const ctn_dltensor t = view();
     int64_t n = 1;
-    for (int64_t d : shape()) n *= d;
+    for (int32_t i = 0; i < t.ndim; ++i) n *= t.shape[i];
     return n;
   }
   Array astype(ctn_dtype dtype) const {

@@ -20,7 +20,7 @@ class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> 
   using Base::Base;
   Link() = default;
   // A link of a registered class; attributes in the schema's order.
-  Link(const char* name, const std::vector<Value>& attrs, ctn_context ctx = Context::current())
+  Link(const char* name, std::initializer_list<Value> attrs, ctn_context ctx = Context::current())
       : Base(create(name, attrs, ctx)) {}
 
   Variable operator()(const Variable& x) const {
@@ -68,7 +68,7 @@ class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> 
   void cleargrads() { check(ctn_link_clear_grads(get())); }
 
  private:
-  static ctn_link create(const char* name, const std::vector<Value>& attrs, ctn_context ctx) {
+  static ctn_link create(const char* name, std::initializer_list<Value> attrs, ctn_context ctx) {
     std::vector<ctn_value> values;
     for (const Value& v : attrs) values.push_back(v.c());
     ctn_link l = nullptr;
@@ -98,17 +98,13 @@ class Chain : public Link {
   }
 };
 
-// The handle is shared, so that a value outlives the object it was made from.
-inline Value::Value(const Link& l)
-    : own_(Links{std::make_shared<Link>(l), l.get()}) {
-  point();
-}
+inline Value::Value(const Link& l) { set(CTN_LINK).link = keep(l).get(); }
 
 // Links and names of functions applied one after another.
 class Sequential : public Link {
  public:
-  explicit Sequential(std::vector<Value> layers)
-      : Link("Sequential", {Value::list(std::move(layers))}) {}
+  explicit Sequential(const std::vector<Value>& layers)
+      : Link("Sequential", {Value::list(layers)}) {}
 };
 
 }  // namespace catena

@@ -17,7 +17,7 @@ class Optimizer
 
  public:
   using Base::Base;
-  Optimizer(const char* name, const std::vector<Value>& hyper,
+  Optimizer(const char* name, std::initializer_list<Value> hyper,
             ctn_context ctx = Context::current())
       : Base(create(name, hyper, ctx)) {}
 
@@ -46,7 +46,8 @@ class Optimizer
   }
 
  private:
-  static ctn_optimizer create(const char* name, const std::vector<Value>& hyper, ctn_context ctx) {
+  static ctn_optimizer create(const char* name, std::initializer_list<Value> hyper,
+                              ctn_context ctx) {
     std::vector<ctn_value> values;
     for (const Value& v : hyper) values.push_back(v.c());
     ctn_optimizer o = nullptr;

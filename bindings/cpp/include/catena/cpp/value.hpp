@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 
 namespace catena {
 
@@ -25,69 +24,47 @@ class Value {
   Value(int64_t i) { set(CTN_INT).i = i; }
   Value(double f) { set(CTN_FLOAT).f = f; }
   Value(ctn_dtype d) { set(CTN_DTYPE).dt = d; }
-  Value(const char* s) : own_(std::string(s)) { point(); }
-  Value(std::string s) : own_(std::move(s)) { point(); }
-  Value(std::initializer_list<int> list) : own_(Shape(list.begin(), list.end())) { point(); }
-  Value(Shape list) : own_(std::move(list)) { point(); }
-  Value(const Array& a) : own_(a) { point(); }
-  Value(const Variable& v) : own_(v) { point(); }
+  Value(const char* s) : Value(std::string(s)) {}
+  Value(const std::string& s) { v_ = {CTN_STR, count(s), {.s = keep(s).data()}}; }
+  Value(std::initializer_list<int> list) : Value(Shape(list.begin(), list.end())) {}
+  Value(const Shape& list) { v_ = {CTN_INTS, count(list), {.is = keep(list).data()}}; }
+  Value(const Array& a) { set(CTN_ARRAY).array = keep(a).get(); }
+  Value(const Variable& v) { set(CTN_VARIABLE).variable = keep(v).get(); }
   Value(const Link& l);
   // Values of any kind: layers of a Sequential, an initializer with arguments.
-  static Value list(std::vector<Value> items) {
+  static Value list(const std::vector<Value>& items) {
+    List own{items, {}};
+    for (const Value& v : items) own.c.push_back(v.c());
     Value v;
-    v.own_ = std::move(items);
-    v.point();
+    v.v_ = {CTN_LIST, count(items), {.list = v.keep(own).c.data()}};
     return v;
   }
   template <class T>
   Value(const std::optional<T>& v) : Value(v ? Value(*v) : Value()) {}
 
-  Value(const Value& o) : v_(o.v_), own_(o.own_) { point(); }
-  Value(Value&& o) noexcept : v_(o.v_), own_(std::move(o.own_)) { point(); }
-  Value& operator=(Value o) noexcept {
-    v_ = o.v_;
-    own_ = std::move(o.own_);
-    point();
-    return *this;
-  }
-
-  // Valid as long as this value is neither changed nor moved.
+  // Valid as long as this value or a copy of it lives.
   ctn_value c() const { return v_; }
 
  private:
-  struct Links {
-    std::shared_ptr<void> link;
-    ctn_link h;
+  struct List {
+    std::vector<Value> items;
+    std::vector<ctn_value> c;
   };
+  template <class T>
+  static uint32_t count(const T& list) { return static_cast<uint32_t>(list.size()); }
+  template <class T>
+  const T& keep(const T& value) {
+    auto own = std::make_shared<const T>(value);
+    own_ = own;
+    return *own;
+  }
   decltype(ctn_value::u)& set(int32_t kind) {
     v_.kind = kind;
     return v_.u;
   }
-  // Points v_ at what own_ holds.
-  void point() {
-    if (const auto* s = std::get_if<std::string>(&own_)) {
-      set(CTN_STR).s = s->data();
-      v_.n = static_cast<uint32_t>(s->size());
-    } else if (const auto* is = std::get_if<Shape>(&own_)) {
-      set(CTN_INTS).is = is->data();
-      v_.n = static_cast<uint32_t>(is->size());
-    } else if (const auto* a = std::get_if<Array>(&own_)) {
-      set(CTN_ARRAY).array = a->get();
-    } else if (const auto* x = std::get_if<Variable>(&own_)) {
-      set(CTN_VARIABLE).variable = x->get();
-    } else if (const auto* l = std::get_if<Links>(&own_)) {
-      set(CTN_LINK).link = l->h;
-    } else if (const auto* items = std::get_if<std::vector<Value>>(&own_)) {
-      list_.clear();
-      for (const Value& v : *items) list_.push_back(v.c());
-      set(CTN_LIST).list = list_.data();
-      v_.n = static_cast<uint32_t>(list_.size());
-    }
-  }
 
   ctn_value v_{};
-  std::variant<std::monostate, std::string, Shape, Array, Variable, Links, std::vector<Value>> own_;
-  std::vector<ctn_value> list_;
+  std::shared_ptr<const void> own_;  // what v_ points to; copies share it
 };
 
 namespace detail {
