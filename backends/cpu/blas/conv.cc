@@ -48,15 +48,17 @@ class Weights final : public Operand<T> {
 template <class T>
 class Images final : public Operand<T> {
  public:
-  Images(const Patches& g, const T* images) : g_(g), images_(images), pack_(pack_patches<T>()) {}
+  Images(const Dense<T>& d, const Patches& g, const T* images)
+      : dense_(d), g_(g), images_(images), pack_(pack_patches<T>()) {}
   void pack(int64_t p, int64_t k, int64_t j, int64_t n, T* dst, int64_t width) const override {
     if (k == 0) return;
     PatchRun runs[2 * kMaxLanes];
-    const int64_t count = patch_runs(g_, j, n, runs);
+    const int64_t count = patch_runs(g_, j, n, dense_.lanes, runs);
     pack_(g_, images_, runs, count, p, k, n, dst, width);
   }
 
  private:
+  const Dense<T>& dense_;
   const Patches& g_;
   const T* images_;
   PackPatchesFn<T> pack_;
@@ -125,7 +127,7 @@ template <class T, class Fn>
 void with_group(const Dense<T>& dense, const Pass<T>& p, int64_t group, Fn&& fn) {
   const Patches& g = p.taps->patches();
   const Weights<T> a(dense, p.w + group * p.w_group, p.w_row, p.w_channel, *p.taps, p.kernel);
-  const Images<T> b(g, p.src + group * p.channels * g.channel);
+  const Images<T> b(dense, g, p.src + group * p.channels * g.channel);
   const Planes<T> c(p.grid, p.dst + group * p.rows * p.grid.plane);
   const T* bias = p.bias == nullptr ? nullptr : p.bias + group * p.rows;
   fn(Product<T>{p.rows, p.images * g.grid_h * g.grid_w, p.channels * g.taps, &a, &b, &c, false,

@@ -103,10 +103,10 @@ class WeightGradient {
     }
     for (int64_t c = first; c < last; ++c) {
       const Chunk at = chunk(c);
-      const int64_t count = patch_runs(g, at.j, at.n, runs);
+      const int64_t count = patch_runs(g, at.j, at.n, dense_.lanes, runs);
       pack_(g, images, runs, count, k0, k1 - k0, at.n, patches, at.n);
       const T* planes = gy_ + group * rows_ * out_.patches().channel;
-      const int64_t gy_count = in_place_ ? 0 : patch_runs(out_.patches(), at.j, at.n, runs);
+      const int64_t gy_count = in_place_ ? 0 : patch_runs(out_.patches(), at.j, at.n, dense_.lanes, runs);
       for (int64_t i = 0; i < rows_; i += kBlock) {
         const int64_t m = std::min(kBlock, rows_ - i);
         const T* a = planes + at.offset + i * out_.patches().channel;

@@ -1,72 +1,115 @@
-// Packing of patches for the instruction set of this file's flags; compiled once per set.
+// Packing of patches for the instruction set of this file's flags; compiled once per set. A run is at
+// most one vector, so that a row of it is one load and one store.
 #include <cpu/blas/patches.h>
 #include <cpu/blas/vec.h>
 
 namespace catena::cpu::CTN_ISA {
 namespace {
 
-template <class T>
-inline void zeros(T* dst, int64_t n) {
+// src[i * kStep] for low <= i < high, zero in the other lanes; nothing else is read. kStep 0: `step`.
+template <class T, int kStep>
+inline typename Vec<T>::Reg load_steps(const T* src, int64_t step, int low, int high) {
   using V = Vec<T>;
-  for (; n >= V::kLanes; n -= V::kLanes, dst += V::kLanes) V::store(dst, V::zero());
-  if (n > 0) V::store_first(dst, V::zero(), static_cast<int>(n));
-}
-
-// dst[i] = src[i * step]
-template <class T>
-inline void copy_steps(T* dst, const T* src, int64_t n, int64_t step) {
-  using V = Vec<T>;
-  if (step == 1) {
-    for (; n >= V::kLanes; n -= V::kLanes, dst += V::kLanes, src += V::kLanes)
-      V::store(dst, V::load(src));
-    if (n > 0) V::store_first(dst, V::load_first(src, static_cast<int>(n)), static_cast<int>(n));
-  } else if (step == 2) {
-    for (int64_t i = 0; i < n; ++i) dst[i] = src[i * 2];
+  if constexpr (kStep == 1) {
+    return V::load_range(src, low, high);
+#if defined(__AVX512F__)
+  } else if constexpr (kStep == 2) {
+    return V::load_even(src, low, high);
+#endif
   } else {
-    for (int64_t i = 0; i < n; ++i) dst[i] = src[i * step];
+    alignas(64) T v[V::kLanes] = {};
+    for (int i = low; i < high; ++i) v[i] = src[i * (kStep != 0 ? kStep : step)];
+    return V::load(v);
   }
 }
 
-// A run whose tap (dy, dx) may fall outside: zeros around the part that does not.
-template <class T>
-void edge(const Patches& g, const T* channel, const PatchRun& run, int64_t dy, int64_t dx, T* dst) {
-  const int64_t n = run.length, y = run.y + dy, x = run.x + dx;
-  if (y < 0 || y >= g.height) return zeros(dst, n);
-  // columns i with 0 <= x + i * step < width
-  int64_t low = x >= 0 ? 0 : (-x + g.step_x - 1) / g.step_x;
-  int64_t high = x >= g.width ? 0 : (g.width - 1 - x) / g.step_x + 1;
-  if (low > n) low = n;
-  if (high > n) high = n;
-  if (high < low) high = low;
-  zeros(dst, low);
-  if (high > low) {
-    const T* src = channel + (run.base + dy * g.width + dx + low * g.step_x);
-    copy_steps(dst + low, src, high - low, g.step_x);
+// Columns [low, high) of the n of a run in one row of the matrix, zeros around them.
+template <class T, int kStep>
+inline void copy_row(T* dst, const T* src, int64_t step, int low, int high, int n) {
+  using V = Vec<T>;
+  if (n == V::kLanes) {
+    V::store(dst, load_steps<T, kStep>(src, step, low, high));
+  } else {
+    V::store_first(dst, load_steps<T, kStep>(src, step, low, high), n);
   }
-  zeros(dst + high, n - high);
+}
+
+// All rows of a run that no tap takes outside: tap by tap, channel by channel.
+template <class T, int kStep>
+inline void pack_inside(const Patches& g, const T* channel, int64_t tap, int64_t k,
+                        const PatchRun& run, T* dst, int64_t width) {
+  using V = Vec<T>;
+  const int n = run.length;
+  const T* base = channel + run.base;
+  dst += run.column;
+  for (int64_t q = 0; q < k;) {
+    const int64_t end = k - q < g.taps - tap ? k - q + tap : g.taps;
+    q += end - tap;
+    if (kStep == 1 && n == V::kLanes) {
+      for (; tap < end; ++tap, dst += width) V::store(dst, V::load(base + g.offset[tap]));
+    } else {
+      for (; tap < end; ++tap, dst += width)
+        copy_row<T, kStep>(dst, base + g.offset[tap], g.step_x, 0, n, n);
+    }
+    tap = 0;
+    base += g.channel;
+  }
+}
+
+inline int64_t clamp(int64_t x, int64_t low, int64_t high) {
+  return x < low ? low : x > high ? high : x;
+}
+
+// Rows of `channels` channels for one run and one tap: where the tap meets the image does not depend
+// on the channel.
+template <class T, int kStep>
+inline void pack_edge(const Patches& g, const T* channel, const PatchRun& run, int64_t tap,
+                      int64_t channels, T* dst, int64_t dst_step) {
+  const int64_t step = kStep != 0 ? kStep : g.step_x, n = run.length;
+  const int64_t y = run.y + g.dy[tap], x = run.x + g.dx[tap];
+  // columns i with 0 <= x + i * step < width
+  int64_t low = 0, high = n;
+  if (x < 0) low = clamp((-x + step - 1) / step, 0, n);
+  if (x + (n - 1) * step >= g.width) high = x >= g.width ? 0 : (g.width - 1 - x) / step + 1;
+  const bool any = low < high && y >= 0 && y < g.height;
+  // without a column in the image there is no address either
+  const T* src = any ? channel + (run.base + g.offset[tap]) : channel;
+  const int64_t src_step = any ? g.channel : 0;
+  const int from = any ? static_cast<int>(low) : 0, to = any ? static_cast<int>(high) : 0;
+  for (int64_t c = 0; c < channels; ++c, src += src_step, dst += dst_step)
+    copy_row<T, kStep>(dst, src, step, from, to, static_cast<int>(n));
+}
+
+template <class T, int kStep>
+void pack_runs(const Patches& g, const T* images, const PatchRun* runs, int64_t count, int64_t p,
+               int64_t k, T* dst, int64_t width) {
+  const int64_t first = p / g.taps, first_tap = p % g.taps;
+  const int64_t last = (p + k) / g.taps, last_tap = (p + k) % g.taps;
+  for (int64_t r = 0; r < count; ++r) {
+    if (runs[r].inside) {
+      pack_inside<T, kStep>(g, images + first * g.channel, first_tap, k, runs[r], dst, width);
+      continue;
+    }
+    for (int64_t tap = 0; tap < g.taps; ++tap) {
+      const int64_t from = first + (tap < first_tap ? 1 : 0), to = last + (tap < last_tap ? 1 : 0);
+      if (from >= to) continue;
+      pack_edge<T, kStep>(g, images + from * g.channel, runs[r], tap, to - from,
+                          dst + (from * g.taps + tap - p) * width + runs[r].column, g.taps * width);
+    }
+  }
 }
 
 template <class T>
 void pack_patches(const Patches& g, const T* images, const PatchRun* runs, int64_t count, int64_t p,
                   int64_t k, int64_t n, T* dst, int64_t width) {
-  const T* channel = images + p / g.taps * g.channel;
-  int64_t tap = p % g.taps;
-  for (int64_t q = 0; q < k; ++q, dst += width) {
-    const int64_t dy = g.dy[tap], dx = g.dx[tap], offset = dy * g.width + dx;
-    for (int64_t r = 0; r < count; ++r) {
-      const PatchRun& run = runs[r];
-      if (run.inside) {
-        copy_steps(dst + run.column, channel + (run.base + offset), run.length, g.step_x);
-      } else {
-        edge(g, channel, run, dy, dx, dst + run.column);
-      }
-    }
-    if (n < width) zeros(dst + n, width - n);
-    if (++tap == g.taps) {
-      tap = 0;
-      channel += g.channel;
-    }
+  switch (g.step_x) {
+    case 1: pack_runs<T, 1>(g, images, runs, count, p, k, dst, width); break;
+    case 2: pack_runs<T, 2>(g, images, runs, count, p, k, dst, width); break;
+    default: pack_runs<T, 0>(g, images, runs, count, p, k, dst, width); break;
   }
+  if (n == width) return;
+  for (int64_t q = 0; q < k; ++q)
+    for (int64_t j = n; j < width; ++j) dst[q * width + j] = 0;
 }
 
 }  // namespace

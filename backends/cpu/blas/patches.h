@@ -17,10 +17,11 @@ struct Patches {
   int64_t taps;
   const int64_t* dy;  // [taps]
   const int64_t* dx;
+  const int64_t* offset;      // dy * width + dx
   int64_t dy_low, dy_high, dx_low, dx_high;  // their extremes
 };
 
-// Columns that lie in one row of the grid of one image.
+// Columns that lie in one row of the grid of one image; at most one vector of them.
 struct PatchRun {
   int64_t base;  // element that tap (0, 0) of the first column would read, in the image's channel 0
   int64_t y, x;  // its coordinates

@@ -24,12 +24,12 @@ PackPatchesFn<double> pack_patches() {
   }
 }
 
-int64_t patch_runs(const Patches& g, int64_t j, int64_t n, PatchRun* runs) {
+int64_t patch_runs(const Patches& g, int64_t j, int64_t n, int64_t lanes, PatchRun* runs) {
   const int64_t per_image = g.grid_h * g.grid_w;
   int64_t image = j / per_image, row = j % per_image / g.grid_w, column = j % g.grid_w;
   int64_t count = 0;
   for (int64_t at = 0; at < n;) {
-    const int64_t length = std::min(n - at, g.grid_w - column);
+    const int64_t length = std::min({n - at, g.grid_w - column, lanes});
     PatchRun& r = runs[count++];
     r.y = row * g.step_y;
     r.x = column * g.step_x;
@@ -39,6 +39,8 @@ int64_t patch_runs(const Patches& g, int64_t j, int64_t n, PatchRun* runs) {
     r.inside = r.y + g.dy_low >= 0 && r.y + g.dy_high < g.height && r.x + g.dx_low >= 0 &&
                r.x + (length - 1) * g.step_x + g.dx_high < g.width;
     at += length;
+    column += length;
+    if (column < g.grid_w) continue;
     column = 0;
     if (++row == g.grid_h) row = 0, ++image;
   }
@@ -48,6 +50,7 @@ int64_t patch_runs(const Patches& g, int64_t j, int64_t n, PatchRun* runs) {
 void Taps::add(int64_t dy, int64_t dx, int64_t kernel) {
   dy_.push_back(dy);
   dx_.push_back(dx);
+  offset_.push_back(dy * patches_.width + dx);
   kernel_.push_back(kernel);
 }
 
@@ -55,6 +58,7 @@ void Taps::finish() {
   patches_.taps = static_cast<int64_t>(kernel_.size());
   patches_.dy = dy_.data();
   patches_.dx = dx_.data();
+  patches_.offset = offset_.data();
   if (kernel_.empty()) return;
   const auto y = std::minmax_element(dy_.begin(), dy_.end());
   const auto x = std::minmax_element(dx_.begin(), dx_.end());

@@ -14,8 +14,8 @@ namespace catena::cpu {
 template <class T>
 PackPatchesFn<T> pack_patches();
 
-// Runs of columns [j, j + n); `runs` has room for n. Returns how many.
-int64_t patch_runs(const Patches& g, int64_t j, int64_t n, PatchRun* runs);
+// Runs of columns [j, j + n), each of at most `lanes`; `runs` has room for n. Returns how many.
+int64_t patch_runs(const Patches& g, int64_t j, int64_t n, int64_t lanes, PatchRun* runs);
 
 // A Patches with memory for its taps.
 class Taps {
@@ -39,7 +39,7 @@ class Taps {
   void finish();
 
   Patches patches_{};
-  std::vector<int64_t> dy_, dx_, kernel_;
+  std::vector<int64_t> dy_, dx_, offset_, kernel_;
 };
 
 }  // namespace catena::cpu

@@ -37,6 +37,19 @@ struct Vec<float> {
   static Reg load_first(const float* p, int n) {
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p);
   }
+  // lanes low <= i < high, the others as above
+  static Reg load_range(const float* p, int low, int high) {
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << high) - (1u << low)), p);
+  }
+  // the same of elements 2 * i
+  static Reg load_even(const float* p, int low, int high) {
+    const uint32_t used = low < high ? (2u << (2 * high - 2)) - (1u << (2 * low)) : 0u;
+    const __m512 a = _mm512_maskz_loadu_ps(static_cast<__mmask16>(used), p);
+    const __m512 b = _mm512_maskz_loadu_ps(static_cast<__mmask16>(used >> 16), p + 16);
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(a, even, b);
+  }
   static void store_first(float* p, Reg v, int n) {
     _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), v);
   }
@@ -76,6 +89,15 @@ struct Vec<double> {
   static Reg load_first(const double* p, int n) {
     return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p);
   }
+  static Reg load_range(const double* p, int low, int high) {
+    return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << high) - (1u << low)), p);
+  }
+  static Reg load_even(const double* p, int low, int high) {
+    const uint32_t used = low < high ? (2u << (2 * high - 2)) - (1u << (2 * low)) : 0u;
+    const __m512d a = _mm512_maskz_loadu_pd(static_cast<__mmask8>(used), p);
+    const __m512d b = _mm512_maskz_loadu_pd(static_cast<__mmask8>(used >> 8), p + 8);
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
+  }
   static void store_first(double* p, Reg v, int n) {
     _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
   }
@@ -113,6 +135,9 @@ struct Vec<float> {
   static Reg load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Reg v) { _mm256_storeu_ps(p, v); }
   static Reg load_first(const float* p, int n) { return _mm256_maskload_ps(p, first(n)); }
+  static Reg load_range(const float* p, int low, int high) {
+    return _mm256_maskload_ps(p, _mm256_andnot_si256(first(low), first(high)));
+  }
   static void store_first(float* p, Reg v, int n) { _mm256_maskstore_ps(p, first(n), v); }
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
@@ -141,6 +166,9 @@ struct Vec<double> {
   static Reg load(const double* p) { return _mm256_loadu_pd(p); }
   static void store(double* p, Reg v) { _mm256_storeu_pd(p, v); }
   static Reg load_first(const double* p, int n) { return _mm256_maskload_pd(p, first(n)); }
+  static Reg load_range(const double* p, int low, int high) {
+    return _mm256_maskload_pd(p, _mm256_andnot_si256(first(low), first(high)));
+  }
   static void store_first(double* p, Reg v, int n) { _mm256_maskstore_pd(p, first(n), v); }
   static Reg add(Reg a, Reg b) { return _mm256_add_pd(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_pd(a, b, c); }
@@ -165,9 +193,10 @@ struct Vec<float> {
   static Reg set1(float x) { return _mm_set1_ps(x); }
   static Reg load(const float* p) { return _mm_loadu_ps(p); }
   static void store(float* p, Reg v) { _mm_storeu_ps(p, v); }
-  static Reg load_first(const float* p, int n) {
+  static Reg load_first(const float* p, int n) { return load_range(p, 0, n); }
+  static Reg load_range(const float* p, int low, int high) {
     alignas(16) float v[4] = {0, 0, 0, 0};
-    for (int i = 0; i < n; ++i) v[i] = p[i];
+    for (int i = low; i < high; ++i) v[i] = p[i];
     return _mm_load_ps(v);
   }
   static void store_first(float* p, Reg r, int n) {
@@ -195,6 +224,10 @@ struct Vec<double> {
   static void store(double* p, Reg v) { _mm_storeu_pd(p, v); }
   static Reg load_first(const double* p, int n) {
     return n == 2 ? _mm_loadu_pd(p) : n == 1 ? _mm_load_sd(p) : _mm_setzero_pd();
+  }
+  static Reg load_range(const double* p, int low, int high) {
+    if (low == 0) return load_first(p, high);
+    return low == 1 && high == 2 ? _mm_set_pd(p[1], 0) : _mm_setzero_pd();
   }
   static void store_first(double* p, Reg r, int n) {
     if (n == 2) _mm_storeu_pd(p, r);
