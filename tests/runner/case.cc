@@ -2,6 +2,7 @@
 #include "case.h"
 
 #include <cmath>
+#include <cstring>
 
 namespace golden {
 
@@ -86,6 +87,44 @@ ctn_value Values::list(std::vector<ctn_value> items) {
   return out;
 }
 
+namespace {
+
+template <class T>
+void append(const Json& j, std::vector<unsigned char>& bytes) {
+  if (j.is_array()) {
+    for (const Json& e : j) append<T>(e, bytes);
+    return;
+  }
+  const T value = j.is_boolean() ? static_cast<T>(j.get<bool>()) : j.get<T>();
+  const size_t at = bytes.size();
+  bytes.resize(at + sizeof value);
+  std::memcpy(&bytes[at], &value, sizeof value);
+}
+
+// {"array": [...], "dtype": "int32"}
+Host literal(const Json& j) {
+  const std::string dtype = j.at("dtype");
+  Host h;
+  h.dtype = dtype_of(dtype);
+  for (const Json* list = &j.at("array"); list->is_array(); list = &list->at(0)) {
+    h.shape.push_back(static_cast<int64_t>(list->size()));
+    if (list->empty()) break;
+  }
+  if (dtype == "bool")
+    append<uint8_t>(j.at("array"), h.bytes);
+  else if (dtype == "int32")
+    append<int32_t>(j.at("array"), h.bytes);
+  else if (dtype == "int64")
+    append<int64_t>(j.at("array"), h.bytes);
+  else if (dtype == "float32")
+    append<float>(j.at("array"), h.bytes);
+  else
+    throw Skip("literal arrays of " + dtype + " are not read by this runner");
+  return h;
+}
+
+}  // namespace
+
 ctn_value Values::of(const Json& j) {
   ctn_value out{};
   if (j.is_null()) {
@@ -118,6 +157,9 @@ ctn_value Values::of(const Json& j) {
     }
     out.kind = CTN_SLICE;
     out.u.slice = &s;
+  } else if (j.contains("array") && ctx_) {
+    out.kind = CTN_ARRAY;
+    out.u.array = arrays_.emplace_back(upload(ctx_, literal(j))).get();
   } else {
     throw Skip("argument " + j.dump() + " is of a form this runner does not read");
   }

@@ -39,6 +39,7 @@ struct Run {
 // Values for the C interface; owns what they point to.
 class Values {
  public:
+  explicit Values(ctn_context ctx = nullptr) : ctx_(ctx) {}  // for literal arrays
   ctn_value of(const Json& j);
   ctn_value of(const Py& p);
   ctn_value number(double v, bool is_float);
@@ -52,6 +53,8 @@ class Values {
   std::deque<std::vector<ctn_value>> lists_;
   std::deque<std::string> texts_;
   std::deque<ctn_slice> slices_;
+  std::deque<Array> arrays_;
+  ctn_context ctx_;
 };
 
 // Throws with the first difference if got is not expected within tol[group].

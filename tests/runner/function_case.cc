@@ -259,7 +259,12 @@ void compare_optional(Run& run, const Json& c, const Variable& got, const Json& 
       if (h.at(i) != 0) throw std::runtime_error(what + " should be absent or zero");
     return;
   }
-  if (!got) throw std::runtime_error(what + " is absent");
+  if (!got) {  // the reference may compute zeros where there is no dependence
+    const Host& h = run.member(c, member);
+    for (size_t i = 0; i < h.size(); ++i)
+      if (h.at(i) != 0) throw std::runtime_error(what + " is absent");
+    return;
+  }
   compare(fetch(got.get()), run.member(c, member), c.at("tol"), group, what);
 }
 
@@ -311,7 +316,7 @@ void run_function(Run& run, const Json& c) {
   const ConfigOf config(run.ctx, c);
   load_draws(run, c);
   const Inputs inputs = make_inputs(run, c);
-  Values values;
+  Values values(run.ctx);
   const std::vector<Variable> out = forward(run, c, inputs, values);
   check_outputs(run, c, out, inputs);
   if (!run.draws.left.empty()) throw std::runtime_error("recorded random numbers are left over");

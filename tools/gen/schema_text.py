@@ -8,13 +8,13 @@ import re
 DTYPES = ['bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64',
           'float16', 'float32', 'float64', 'bfloat16']
 DTYPE_CLASSES = ['f', 'i', 'u', 'b', 'n', 'a']
-# Value kinds and their numbers in types.h (CTN_NONE ...). 'float' takes integers as well; where a
-# float literal is demanded, as by F.clip, 'real' does not.
+# Value kinds and their numbers in types.h (CTN_NONE ...). The runtime itself lets an integer serve
+# as a float.
 KINDS = {
-    'none': [1], 'bool': [2], 'int': [3], 'float': [4, 3], 'real': [4], 'str': [5], 'dtype': [6],
-    'device': [7], 'slice': [8], 'ellipsis': [9], 'newaxis': [10], 'ints': [16], 'floats': [17, 16],
-    'strs': [18], 'list': [19], 'array': [32], 'variable': [33], 'link': [34], 'object': [40],
-    'callback': [41],
+    'none': 1, 'bool': 2, 'int': 3, 'float': 4, 'str': 5, 'dtype': 6,
+    'device': 7, 'slice': 8, 'ellipsis': 9, 'newaxis': 10, 'ints': 16, 'floats': 17,
+    'strs': 18, 'list': 19, 'array': 32, 'variable': 33, 'link': 34, 'object': 40,
+    'callback': 41,
 }
 OP_FLAGS = {'nodiff': 'CTN_OP_NODIFF', 'random': 'CTN_OP_RANDOM', 'once': 'CTN_OP_ONCE',
             'same_shape': 'CTN_OP_SAME_SHAPE', 'internal': 'CTN_OP_INTERNAL'}
@@ -63,7 +63,7 @@ class Attr:
 
     @property
     def kind_numbers(self):
-        return sorted({number for kind in self.kinds for number in KINDS[kind]})
+        return sorted({KINDS[kind] for kind in self.kinds})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +167,8 @@ class Reader:
             if value is None and 'none' not in kinds:
                 kinds.append('none')
             self.check_default(key, name, kinds, value)
+            if type(value) is int and 'int' not in kinds:
+                value = float(value)
         return Attr(name, tuple(kinds), default is None, value, doc or '')
 
     def default(self, key, name, text):
@@ -193,7 +195,7 @@ class Reader:
 
     def check_default(self, key, name, kinds, value):
         by_type = {type(None): {'none'}, bool: {'bool'}, int: {'int', 'float'},
-                   float: {'float', 'real'}, str: {'str'}, Dtype: {'dtype'},
+                   float: {'float'}, str: {'str'}, Dtype: {'dtype'},
                    tuple: {'ints', 'floats'}}
         if not by_type[type(value)] & set(kinds):
             self.fail(key, '%s: the default %r is none of its kinds %s' %
