@@ -77,7 +77,8 @@ class Pass {
   }
 
   // Adds what reached the leaves to their gradients; nothing is written unless all sums are there.
-  void commit_leaves() {
+  // Parameters remember the loss scale in their gradient: the optimizer divides by it.
+  void commit_leaves(double loss_scale) {
     std::vector<std::pair<Variable*, Ref<Variable>>> results;
     for (Variable* v : touched_) {
       if (v->creator || !v->pending || v->handles.load() == 0) continue;
@@ -85,7 +86,10 @@ class Pass {
                                   : Ref<Variable>::share(v->pending);
       results.emplace_back(v, std::move(sum));
     }
-    for (auto& [v, sum] : results) v->set_grad(sum.get());
+    for (auto& [v, sum] : results) {
+      v->set_grad(sum.get());
+      if (v->is_parameter()) v->extra->parameter->loss_scale = loss_scale;
+    }
     for (auto& [v, g] : retained_)
       if (v->handles.load()) v->set_grad(g.get());
   }
@@ -339,7 +343,7 @@ void backward(Variable& v, const BackwardOptions& options) {
   Pass pass(ctx, options.double_backprop, options.retain_grad);
   pass.seed(v, start.get());
   pass.run();
-  pass.commit_leaves();
+  pass.commit_leaves(options.loss_scale);
   v.set_grad(start.get());
 }
 

@@ -77,7 +77,7 @@ class Optimizer : public ctn_optimizer_s {
 
   int64_t t = 0;
   int64_t epoch = 0;
-  double loss_scale = 0;  // 0: none
+  double loss_scale = 0;  // for whoever calls backward; 0: none
   bool fp32_update = false;
 
  private:

@@ -153,15 +153,15 @@ void run_hook(const HookSlot& slot, Optimizer& optimizer, std::span<const HookTa
   }
 }
 
-void divide_grads(std::span<const HookTarget> targets, double divisor) {
+void divide_grads(std::span<const ScaledGrad> grads) {
   ArrayProgram& program = divide_program();
   Batches batches;
   std::vector<uint64_t> bits;
-  for (const HookTarget& target : targets) {
-    const Compiled& c = program.compiled(target.param->dtype);
-    program.bits(c, {&divisor, 1}, bits);
-    Array* args[] = {&writable_grad(*target.param)};
-    batches.of(c, target.param->array().device()).add(args, bits);
+  for (const ScaledGrad& g : grads) {
+    const Compiled& c = program.compiled(g.param->dtype);
+    program.bits(c, {&g.scale, 1}, bits);
+    Array* args[] = {&writable_grad(*g.param)};
+    batches.of(c, g.param->array().device()).add(args, bits);
   }
   batches.seal();
   batches.run();

@@ -45,7 +45,11 @@ void run_hook(const HookSlot& slot, Optimizer& optimizer, std::span<const HookTa
 Array& writable_grad(Variable& p);
 // Gives every initialised parameter without gradient one of zeros.
 void fill_missing_grad(Variable& p);
-// Divides gradients.
-void divide_grads(std::span<const HookTarget> targets, double divisor);
+struct ScaledGrad {
+  Variable* param;
+  double scale;
+};
+// Divides each gradient by its scale.
+void divide_grads(std::span<const ScaledGrad> grads);
 
 }  // namespace catena

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/optimizer_hook.h"
 #include "core/intrinsic.h"
 #include "core/optimizer.h"
+#include "core/optimizer_hook.h"
 
 namespace catena {
 namespace {
@@ -64,6 +64,7 @@ class Step {
   void run_hooks(bool post);
   void run_rule_hooks(bool post);
   void begin();
+  void unscale();
   void prepare_master(Work& w);
   void prepare_states(Work& w);
   void find_overlaps();
@@ -87,11 +88,7 @@ void Step::run() {
   for (UpdateRule& rule : o_.rules_) fill_missing_grad(*rule.param);
   run_hooks(false);
   begin();
-  if (o_.loss_scale != 0) {
-    std::vector<HookTarget> targets;
-    for (const Work& w : work_) targets.push_back({w.param, w.rule->t});
-    divide_grads(targets, o_.loss_scale);
-  }
+  unscale();
   run_rule_hooks(false);
   find_overlaps();
   for (Work& w : work_) {
@@ -150,6 +147,18 @@ void Step::begin() {
   ++o_.t;
   for (const Work& w : work_) ++w.rule->t;
   for (UpdateRule* rule : waiting_) ++rule->t;
+}
+
+// Divides gradients by the loss scale that backward left in them, once.
+void Step::unscale() {
+  std::vector<ScaledGrad> scaled;
+  for (const Work& w : work_) {
+    double& scale = w.rule->param->extra->parameter->loss_scale;
+    if (scale != 0 && scale != 1) scaled.push_back({w.param, scale});
+  }
+  divide_grads(scaled);
+  for (const Work& w : work_)
+    if (!w.is_master) w.param->extra->parameter->loss_scale = 0;
 }
 
 void Step::prepare_master(Work& w) {

@@ -39,6 +39,7 @@ struct ParameterInfo {
   int32_t dtype = CTN_FLOAT32;
   Device* device = nullptr;  // where the array will be made
   bool update_enabled = true;
+  double loss_scale = 0;  // in the gradient, from backward; 0: none
 };
 
 inline constexpr int kInlineDims = 6;

@@ -102,6 +102,12 @@ ctn_status ctn_optimizer_set_loss_scale(ctn_optimizer o, double scale) {
     to_optimizer(o)->loss_scale = scale;
   });
 }
+ctn_status ctn_optimizer_loss_scale(ctn_optimizer o, double* scale) {
+  return guarded([&] {
+    require(scale, "scale");
+    *scale = to_optimizer(o)->loss_scale;
+  });
+}
 ctn_status ctn_optimizer_use_fp32_update(ctn_optimizer o, int32_t enabled) {
   return guarded([&] { to_optimizer(o)->fp32_update = enabled != 0; });
 }

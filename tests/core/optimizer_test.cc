@@ -313,21 +313,61 @@ TEST_CASE("hooks do not write into gradients that others hold") {
   check_near(values(m.b), {-1, -1});
 }
 
-TEST_CASE("the loss scale divides stored gradients, after the optimizer's hooks") {
+TEST_CASE("the loss scale of backward divides stored gradients, after the optimizer's hooks") {
   const Ctx ctx = context();
-  const Model m(ctx);
+  const Net root = chain(ctx);
+  std::vector<Var> params;
+  for (const char* name : {"w", "b"}) {
+    Var p;
+    REQUIRE_OK(ctn_variable_new(array(ctx, kF32, kPair, {1, 2}), 1, p.out()));
+    REQUIRE_OK(ctn_link_add_param(root, str(name), p));
+    params.push_back(std::move(p));
+  }
+  const ctn_variable w = params[0], b = params[1];
   const Opt o = optimizer(ctx, "Plain", {of(1.0)});
-  REQUIRE_OK(ctn_optimizer_setup(o, m.root));
-  REQUIRE_OK(ctn_optimizer_set_loss_scale(o, 8));
+  REQUIRE_OK(ctn_optimizer_setup(o, root));
   REQUIRE_OK(add_hook(o, "", "Decay", "", {of(8.0)}));
   REQUIRE_OK(add_hook(o, "b", "Decay", "", {of(1.0)}));
-  m.grads({8, 16}, {8, 16});
+  const auto back = [&](ctn_variable p, double scale) {
+    ctn_kernel_source source{};
+    source.size = sizeof source;
+    source.name = str("total");
+    source.in = str("T x");
+    source.out = str("T y");
+    source.map = str("x");
+    source.reduce = str("a + b");
+    source.post = str("y = a");
+    source.identity = str("0");
+    ctn_kernel total = nullptr;
+    REQUIRE_OK(ctn_kernel_create(ctx, &source, &total));
+    Var y;
+    REQUIRE_OK(ctn_kernel_call(total, &p, 1, nullptr, 0, 0, y.out(), 1));
+    ctn_backward_options options{};
+    options.size = sizeof options;
+    options.loss_scale = scale;
+    REQUIRE_OK(ctn_variable_backward(y, &options));
+    ctn_kernel_release(total);
+  };
+  back(w, 8);
+  back(b, 8);
+  CHECK(grad(w) == Values{8, 8});
   REQUIRE_OK(ctn_optimizer_update(o));
-  check_near(grad(m.w), {1 + 1, 2 + 2});
-  check_near(grad(m.b), {1 + 3 + 3, 2 + 4 + 4});
-  check_near(values(m.w), {-1, -2});
+  check_near(grad(w), {(8 + 8) / 8, (8 + 16) / 8});
+  check_near(grad(b), {(8 + 8) / 8 + 1, (8 + 16) / 8 + 2});
+  check_near(values(w), {-1, -1});
+  check_near(values(b), {-2, -3});
+  REQUIRE_OK(ctn_optimizer_remove_hook(o, str(""), str("Decay")));
+  REQUIRE_OK(ctn_optimizer_update(o));  // the scale is not in the gradient any more
+  check_near(values(w), {-3, -4});
+  // what a loop shall use is only kept
+  REQUIRE_OK(ctn_optimizer_set_loss_scale(o, 4));
+  double scale = 0;
+  REQUIRE_OK(ctn_optimizer_loss_scale(o, &scale));
+  CHECK(scale == 4);
+  set_grad(w, {1, 1});
+  REQUIRE_OK(ctn_optimizer_update(o));
+  check_near(values(w), {-4, -5});
   CHECK_FAILS(ctn_optimizer_set_loss_scale(o, -1), CTN_EINVAL, "loss scale");
-  REQUIRE_OK(ctn_optimizer_set_loss_scale(o, 0));
 }
 
 TEST_CASE("float16 parameters are updated through float32 copies where asked") {

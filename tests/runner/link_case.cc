@@ -72,25 +72,42 @@ Link construct(Run& run, const Json& c) {
   return create(run, cls, args);
 }
 
+void set_attr(const Run& run, const Json& c, ctn_link link, const std::string& name,
+              const ctn_value& value) {
+  const Json& attrs = run.entry("links", c.at("name"))->at("attrs");
+  for (size_t i = 0; i < attrs.size(); ++i) {
+    if (attrs[i].at("name") != name) continue;
+    check(ctn_link_set_attr(link, static_cast<int32_t>(i), &value), name.c_str());
+    return;
+  }
+  throw std::runtime_error("the link has no attribute " + name);
+}
+
 void set_up(const Run& run, const Json& c, ctn_link link) {
   if (!c.contains("setup")) return;
   const std::string text = c.at("setup");
   if (text != "link.compute_accuracy = False") throw Skip("setup '" + text + "'");
-  const Json& attrs = run.entry("links", c.at("name"))->at("attrs");
-  for (size_t i = 0; i < attrs.size(); ++i) {
-    if (attrs[i].at("name") != "compute_accuracy") continue;
-    ctn_value off{};
-    off.kind = CTN_BOOL;
-    check(ctn_link_set_attr(link, static_cast<int32_t>(i), &off), "setup");
-    return;
-  }
-  throw std::runtime_error("the link has no attribute compute_accuracy");
+  ctn_value off{};
+  off.kind = CTN_BOOL;
+  set_attr(run, c, link, "compute_accuracy", off);
 }
 
 Variable param(ctn_link link, const std::string& path) {
   Variable p;
   check(ctn_link_param(link, str(path), p.out()), path.c_str());
   return p;
+}
+
+// The link that holds what a path names, and the name there.
+std::pair<Link, std::string> holder(ctn_link root, const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) {
+    ctn_link_retain(root);
+    return {Link(root), path};
+  }
+  Link link;
+  check(ctn_link_child(root, str(path.substr(0, slash)), link.out()), "child");
+  return {std::move(link), path.substr(slash + 1)};
 }
 
 void load(Run& run, const Json& c, ctn_link link) {
@@ -105,8 +122,8 @@ void load(Run& run, const Json& c, ctn_link link) {
   }
   for (const Json& j : c.at("persistents")) {
     const Array a = upload(run.ctx, run.member(c, j.at("member")));
-    check(ctn_link_set_persistent(link, str(j.at("path").get<std::string>()), a.get()),
-          "persistent");
+    const auto [owner, name] = holder(link, j.at("path"));
+    check(ctn_link_set_persistent(owner.get(), str(name), a.get()), "persistent");
   }
 }
 
@@ -147,6 +164,11 @@ void run_link(Run& run, const Json& c) {
     for (const Json& j : step.at("inputs")) {
       const Host& h = run.member(c, j.at("member"));
       in.push_back(variable(run.ctx, h, h.dtype.code == CTN_DT_FLOAT));
+    }
+    if (step.contains("kwargs")) {  // what Chainer takes as keywords of a call is an attribute here
+      Values values;
+      for (const auto& [name, j] : step.at("kwargs").items())
+        set_attr(run, c, link.get(), name, values.of(j));
     }
     const std::vector<ctn_variable> raw_in = handles(in);
     std::vector<ctn_variable> raw(step.at("outputs").size(), nullptr);

@@ -136,6 +136,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* optimizer_add_callback)(ctn_optimizer o, ctn_str path, ctn_str name, int32_t timing, const ctn_callback* hook);
   ctn_status(CTN_CALL* optimizer_remove_hook)(ctn_optimizer o, ctn_str path, ctn_str name);
   ctn_status(CTN_CALL* optimizer_set_loss_scale)(ctn_optimizer o, double scale);
+  ctn_status(CTN_CALL* optimizer_loss_scale)(ctn_optimizer o, double* scale);
   ctn_status(CTN_CALL* optimizer_use_fp32_update)(ctn_optimizer o, int32_t enabled);
   ctn_status(CTN_CALL* optimizer_t)(ctn_optimizer o, int64_t* t);
   ctn_status(CTN_CALL* optimizer_epoch)(ctn_optimizer o, int64_t* epoch);

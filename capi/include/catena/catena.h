@@ -267,7 +267,8 @@ typedef struct ctn_backward_options {
   int32_t retain_grad;          /* keep gradients of intermediate variables */
   int32_t enable_double_backprop; /* record the gradient computation */
   uint32_t reserved;
-  double loss_scale;            /* 0: none; the starting gradient is multiplied by it */
+  double loss_scale;            /* 0: none; the starting gradient is multiplied by it, optimizers
+                                 * divide the gradients of parameters by it */
 } ctn_backward_options;
 /* Back-propagates from v. A scalar without gradient starts from 1. Gradients of leaves accumulate.
  * options may be NULL. Without history it does nothing. */
@@ -415,9 +416,11 @@ CTN_API ctn_status CTN_CALL ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path
 CTN_API ctn_status CTN_CALL ctn_optimizer_add_callback(ctn_optimizer o, ctn_str path, ctn_str name,
                                                        int32_t timing, const ctn_callback* hook);
 CTN_API ctn_status CTN_CALL ctn_optimizer_remove_hook(ctn_optimizer o, ctn_str path, ctn_str name);
-/* Gradients are divided by it after the optimizer's hooks, before the rules and theirs; see
- * ctn_backward_options.loss_scale. */
+/* The loss scale that a loop shall hand to backward (0: none). Nothing else depends on it: parameters
+ * remember the scale of their last backward, and update divides their gradients by that, after the
+ * optimizer's hooks, before the rules and theirs. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_set_loss_scale(ctn_optimizer o, double scale);
+CTN_API ctn_status CTN_CALL ctn_optimizer_loss_scale(ctn_optimizer o, double* scale);
 /* Float16 parameters are updated through float32 copies. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_use_fp32_update(ctn_optimizer o, int32_t enabled);
 /* Updates done, epochs counted, and one parameter's own count and state array (new; CTN_ENOTFOUND
