@@ -119,6 +119,7 @@ class Plot {
   void draw(const Curve& c) {
     cairo_set_source_rgb(cr_, c.red, c.green, c.blue);
     cairo_set_line_width(cr_, 2.5);
+    cairo_new_path(cr_);  // text leaves a point behind
     for (size_t i = 0; i < c.x.size(); ++i) cairo_line_to(cr_, px(c.x[i]), py(c.y[i]));
     cairo_stroke(cr_);
     for (size_t i = 0; i < c.x.size() && c.x.size() < 40; ++i) {

@@ -123,6 +123,21 @@ Host literal(const Json& j) {
   return h;
 }
 
+// GradientNoise's draws were recorded with its deviation applied, sqrt(eta / (1 + t)^0.55); the
+// library asks for the standard normal numbers behind them.
+void unscale(Host& h, const Json& c, const Json& draw) {
+  for (const Json& hook : c.at("hooks")) {
+    const Py call = parse_py(hook.at("hook").get<std::string>());
+    if (call.items.at(0).text != "GradientNoise") continue;
+    const double eta = call.items.at(1).number(), t = draw.at("step");
+    const double sigma = std::sqrt(eta / std::pow(1 + t, 0.55));
+    for (size_t i = 0; i < h.size(); ++i) {
+      const double v = h.at(i) / sigma;
+      std::memcpy(&h.bytes[i * sizeof v], &v, sizeof v);
+    }
+  }
+}
+
 }  // namespace
 
 ctn_value Values::of(const Json& j) {
@@ -198,6 +213,11 @@ ctn_value Values::of(const Py& p) {
         out.u.i = p.text == "True";
       }
       if (p.text.starts_with("F.")) return text(p.text.substr(2));
+      if (p.text.starts_with("float")) {
+        out.kind = CTN_DTYPE;
+        out.u.dt = dtype_of(p.text);
+      }
+      if (p.text == "array") throw Skip("an array that the text does not give");
       if (out.kind) return out;
       break;
     default: break;
@@ -260,6 +280,7 @@ void load_draws(Run& run, const Json& c) {
     if (source.find("normal") != std::string::npos) kind = CTN_RANDOM_NORMAL;
     if (source.find("gumbel") != std::string::npos) kind = CTN_RANDOM_GUMBEL;
     run.draws.left.emplace_back(kind, run.member(c, r.at("member")));
+    if (source == "numpy.random.normal") unscale(run.draws.left.back().second, c, r);
   }
 }
 
