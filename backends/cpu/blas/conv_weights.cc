@@ -30,17 +30,17 @@ class WeightGradient {
         gy_(gy),
         gw_(gw),
         taps_(Taps::forward(s)),
-        out_(planes(s)),
         rows_(s.filters / s.groups),
         columns_(s.channels / s.groups * taps_.patches().taps),
-        positions_(s.images * s.out_height * s.out_width) {
-    const int64_t plane = s.out_height * s.out_width;
-    in_place_ = plane >= kInPlace;
-    // chunks of whole planes, or of equal parts of one
-    chunk_ = in_place_ ? divide_up(plane, divide_up(plane, kSteps))
-                       : std::max<int64_t>(1, kSteps / std::max<int64_t>(1, plane)) * plane;
-    chunks_per_plane_ = in_place_ ? divide_up(plane, chunk_) : 1;
-    chunks_ = in_place_ ? s.images * chunks_per_plane_ : divide_up(positions_, chunk_);
+        plane_(s.out_height * s.out_width),
+        positions_(s.images * plane_),
+        in_place_(plane_ >= kInPlace) {
+    // equal parts of one plane, or of all positions
+    const int64_t whole = in_place_ ? plane_ : positions_;
+    const int64_t parts = divide_up(whole, kSteps);
+    chunk_ = parts == 0 ? 0 : divide_up(divide_up(whole, parts), kMaxLanes) * kMaxLanes;
+    chunks_ = parts == 0 ? 0 : divide_up(whole, chunk_);
+    if (in_place_) chunks_ *= s.images;
     blocks_ = divide_up(columns_, kBlock);
     const int64_t tasks = blocks_ * s.groups;
     parts_ = tasks >= kTasks / 2 ? 1 : std::min(kTasks / tasks, std::max<int64_t>(1, chunks_));
@@ -49,15 +49,10 @@ class WeightGradient {
   void run(ctn_exec exec) {
     const int64_t total = s_.filters * columns_;
     if (total == 0) return;
-    if (parts_ > 1) {
-      void* p = nullptr;
-      sdk::check(sdk::host->scratch(exec, static_cast<uint64_t>(parts_ * total) * sizeof(T), &p));
-      sums_ = static_cast<T*>(p);
-    } else {
-      sums_ = gw_;
-    }
+    sums_ = parts_ > 1 ? scratch(exec, parts_ * total) : gw_;
+    if (!in_place_) gather_planes(exec);
     const int64_t tasks = s_.groups * blocks_ * parts_;
-    Slots slots(exec, 2 * kBlock * chunk_ * kBytes + chunk_ * kRunBytes, tasks);
+    Slots slots(exec, kBlock * chunk_ * kBytes + chunk_ * kRunBytes, tasks);
     sdk::parallel_for(exec, tasks, 1, [&](int64_t begin, int64_t end) {
       const Slots::Hold slot(slots);
       for (int64_t t = begin; t < end; ++t) task(t, slot.as<T>());
@@ -76,15 +71,23 @@ class WeightGradient {
   static constexpr int64_t kBytes = sizeof(T);
   static constexpr int64_t kRunBytes = sizeof(PatchRun);
 
-  // gy itself as patches of one tap.
-  static Taps planes(const ConvShape& s) {
-    ConvShape p = s;
-    p.channels = s.filters;
-    p.height = s.out_height;
-    p.width = s.out_width;
-    p.kernel_h = p.kernel_w = p.stride_y = p.stride_x = p.dilate_y = p.dilate_x = 1;
-    p.pad_y = p.pad_x = 0;
-    return Taps::forward(p);
+  static T* scratch(ctn_exec exec, int64_t elements) {
+    void* p = nullptr;
+    sdk::check(sdk::host->scratch(exec, static_cast<uint64_t>(elements) * sizeof(T), &p));
+    return static_cast<T*>(p);
+  }
+
+  // Small planes of gy side by side, a row for each filter.
+  void gather_planes(ctn_exec exec) {
+    T* rows = scratch(exec, s_.filters * positions_);
+    const int64_t grain = std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, positions_));
+    sdk::parallel_for(exec, s_.filters, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t f = begin; f < end; ++f)
+        for (int64_t n = 0; n < s_.images; ++n)
+          std::copy_n(gy_ + (n * s_.filters + f) * plane_, plane_,
+                      rows + f * positions_ + n * plane_);
+    });
+    gy_ = rows;
   }
 
   void task(int64_t index, T* memory) const {
@@ -93,10 +96,10 @@ class WeightGradient {
     const int64_t k0 = block * kBlock, k1 = std::min(k0 + kBlock, columns_);
     T* to = sums_ + (part * s_.filters + group * rows_) * columns_ + k0;
     T* patches = memory;
-    T* filters = memory + kBlock * chunk_;
-    auto* runs = reinterpret_cast<PatchRun*>(filters + kBlock * chunk_);
+    auto* runs = reinterpret_cast<PatchRun*>(memory + kBlock * chunk_);
     const Patches& g = taps_.patches();
     const T* images = x_ + group * (s_.channels / s_.groups) * g.channel;
+    const int64_t lda = in_place_ ? plane_ : positions_;
     const int64_t first = chunks_ * part / parts_, last = chunks_ * (part + 1) / parts_;
     if (first == last) {
       for (int64_t i = 0; i < rows_; ++i) std::fill_n(to + i * columns_, k1 - k0, T{0});
@@ -105,32 +108,20 @@ class WeightGradient {
       const Chunk at = chunk(c);
       const int64_t count = patch_runs(g, at.j, at.n, dense_.lanes, runs);
       pack_(g, images, runs, count, k0, k1 - k0, at.n, patches, at.n);
-      const T* planes = gy_ + group * rows_ * out_.patches().channel;
-      const int64_t gy_count = in_place_ ? 0 : patch_runs(out_.patches(), at.j, at.n, dense_.lanes, runs);
-      for (int64_t i = 0; i < rows_; i += kBlock) {
-        const int64_t m = std::min(kBlock, rows_ - i);
-        const T* a = planes + at.offset + i * out_.patches().channel;
-        int64_t lda = out_.patches().channel;
-        if (!in_place_) {
-          pack_(out_.patches(), planes, runs, gy_count, i, m, at.n, filters, at.n);
-          a = filters;
-          lda = at.n;
-        }
-        dots<T>(dense_, {m, k1 - k0, at.n, a, lda, patches, at.n, to + i * columns_, columns_,
-                         c != first, nullptr});
-      }
+      dots<T>(dense_, {rows_, k1 - k0, at.n, gy_ + group * rows_ * lda + at.offset, lda, patches,
+                       at.n, to, columns_, c != first, nullptr});
     }
   }
 
   struct Chunk {
     int64_t j, n;    // positions
-    int64_t offset;  // of the first in gy, if in place
+    int64_t offset;  // of the first in gy
   };
   Chunk chunk(int64_t c) const {
-    const int64_t plane = s_.out_height * s_.out_width;
-    if (!in_place_) return {c * chunk_, std::min(chunk_, positions_ - c * chunk_), 0};
-    const int64_t image = c / chunks_per_plane_, at = c % chunks_per_plane_ * chunk_;
-    return {image * plane + at, std::min(chunk_, plane - at), image * s_.filters * plane + at};
+    if (!in_place_) return {c * chunk_, std::min(chunk_, positions_ - c * chunk_), c * chunk_};
+    const int64_t per_plane = chunks_ / s_.images;
+    const int64_t image = c / per_plane, at = c % per_plane * chunk_;
+    return {image * plane_ + at, std::min(chunk_, plane_ - at), image * s_.filters * plane_ + at};
   }
 
   const ConvShape& s_;
@@ -139,11 +130,11 @@ class WeightGradient {
   T* gw_;
   const Dense<T>& dense_ = dense<T>();
   PackPatchesFn<T> pack_ = pack_patches<T>();
-  Taps taps_, out_;
+  Taps taps_;
   int64_t rows_, columns_;  // of one group's gradient
-  int64_t positions_;
+  int64_t plane_, positions_;
   bool in_place_;
-  int64_t chunk_, chunks_per_plane_, chunks_, blocks_, parts_;
+  int64_t chunk_, chunks_, blocks_, parts_;
   T* sums_ = nullptr;
 };
 

@@ -83,6 +83,13 @@ Taps Taps::forward(const ConvShape& s) {
     for (int64_t kx = 0; kx < s.kernel_w; ++kx)
       taps.add(ky * s.dilate_y - s.pad_y, kx * s.dilate_x - s.pad_x, ky * s.kernel_w + kx);
   taps.finish();
+  const bool same = s.height == s.out_height && s.width == s.out_width && g.taps == 1;
+  if (same && s.stride_y == 1 && s.stride_x == 1 && s.pad_y == 0 && s.pad_x == 0) {
+    g.width *= g.height;  // 1 x 1: a plane is one row
+    g.height = 1;
+    g.grid_w = g.width;
+    g.grid_h = 1;
+  }
   return taps;
 }
 
