@@ -1,10 +1,10 @@
 // Convolution and its transpose as matrix products whose right side is packed from the images
-// themselves. The transpose gathers: for each phase of the stride it is a convolution of y with
-// steps of 1 over the taps that meet that phase, so every element of x is written once.
+// themselves. The transpose gathers where that is the smaller product: for each phase of the stride
+// it is a convolution of y with steps of 1 over the taps that meet that phase, so every element of
+// x is written once. Elsewhere it scatters (conv_scatter.cc).
 #include <cpu/blas/conv.h>
 
-#include <cpu/blas/product.h>
-#include <cpu/blas/taps.h>
+#include <cpu/blas/operands.h>
 
 #include <catena/sdk/kernel.hpp>
 
@@ -43,25 +43,6 @@ class Weights final : public Operand<T> {
   int64_t row_, channel_;  // distances in elements
   const Taps& taps_;
   int64_t kernel_;
-};
-
-template <class T>
-class Images final : public Operand<T> {
- public:
-  Images(const Dense<T>& d, const Patches& g, const T* images)
-      : dense_(d), g_(g), images_(images), pack_(pack_patches<T>()) {}
-  void pack(int64_t p, int64_t k, int64_t j, int64_t n, T* dst, int64_t width) const override {
-    if (k == 0) return;
-    PatchRun runs[2 * kMaxLanes];
-    const int64_t count = patch_runs(g_, j, n, dense_.lanes, runs);
-    pack_(g_, images_, runs, count, p, k, n, dst, width);
-  }
-
- private:
-  const Dense<T>& dense_;
-  const Patches& g_;
-  const T* images_;
-  PackPatchesFn<T> pack_;
 };
 
 // Where the columns of a grid of positions go: planes of images, with steps of their own.
@@ -178,8 +159,20 @@ void conv_forward(ctn_exec exec, const ConvShape& s, const T* x, const T* w, con
                      {s.out_height, s.out_width, s.out_width, 1, s.filters * plane, plane}});
 }
 
+namespace {
+
+// Gathering multiplies as often as x has elements, scattering as often as y has; but it leaves
+// tiles of few channels half empty, and scattering adds its product to x in a pass of its own.
+bool gathers(const ConvShape& s) {
+  const int64_t x = s.height * s.width, y = s.out_height * s.out_width;
+  return s.channels / s.groups >= 12 && 2 * x <= 3 * y * s.stride_y * s.stride_x;
+}
+
+}  // namespace
+
 template <class T>
 void conv_transpose(ctn_exec exec, const ConvShape& s, const T* y, const T* w, const T* b, T* x) {
+  if (!gathers(s)) return conv_scatter(exec, s, y, w, b, x);
   const int64_t kernel = s.kernel_h * s.kernel_w, plane = s.height * s.width;
   const int64_t channels = s.channels / s.groups, filters = s.filters / s.groups;
   for (int64_t py = 0; py < std::min(s.stride_y, s.height); ++py) {

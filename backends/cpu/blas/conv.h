@@ -25,6 +25,10 @@ void conv_forward(ctn_exec exec, const ConvShape& s, const T* x, const T* w, con
 template <class T>
 void conv_transpose(ctn_exec exec, const ConvShape& s, const T* y, const T* w, const T* b, T* x);
 
+// The same result by another way, for few channels or planes much larger than y's.
+template <class T>
+void conv_scatter(ctn_exec exec, const ConvShape& s, const T* y, const T* w, const T* b, T* x);
+
 // gw = gradient of W for input x and output gradient gy
 template <class T>
 void conv_weights(ctn_exec exec, const ConvShape& s, const T* x, const T* gy, T* gw);

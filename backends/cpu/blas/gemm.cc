@@ -1,7 +1,7 @@
 // Matrix products: the choice of a scheme by shape, operands that are plain matrices, batches.
 #include <cpu/blas/gemm.h>
 
-#include <cpu/blas/product.h>
+#include <cpu/blas/operands.h>
 #include <cpu/isa.h>
 
 #include <catena/sdk/kernel.hpp>
@@ -14,58 +14,6 @@ namespace {
 constexpr int64_t kDotSteps = 1024;     // rows of both sides stay in the first-level cache
 constexpr int64_t kDotItems = 40;       // up to this many rows on one side packing does not pay
 constexpr int64_t kTaskWork = 1 << 19;  // least multiplications of a task
-
-template <class T>
-class Strided final : public Operand<T> {
- public:
-  // items are `item` elements apart, steps `step`
-  Strided(const Dense<T>& d, const T* p, int64_t item, int64_t step)
-      : dense_(d), p_(p), item_(item), step_(step) {}
-
-  void pack(int64_t p, int64_t k, int64_t i, int64_t n, T* dst, int64_t width) const override {
-    const T* src = p_ + i * item_ + p * step_;
-    if (item_ == 1) return dense_.copy(src, step_, k, n, dst, width);
-    if (step_ == 1) return dense_.transpose(src, item_, k, n, dst, width);
-    for (int64_t q = 0; q < k; ++q) {
-      for (int64_t j = 0; j < n; ++j) dst[q * width + j] = src[j * item_ + q * step_];
-      for (int64_t j = n; j < width; ++j) dst[q * width + j] = T{0};
-    }
-  }
-  const T* in_place(int64_t p, int64_t i, int64_t* ld) const override {
-    if (item_ != 1) return nullptr;
-    *ld = step_;
-    return p_ + i + p * step_;
-  }
-  Ahead ahead(int64_t p, int64_t i, int64_t stretch) const override {
-    constexpr int64_t kBytes = sizeof(T);
-    const char* base = reinterpret_cast<const char*>(p_ + i * item_ + p * step_);
-    if (item_ == 1) return {base + stretch * step_ * kBytes, step_ * kBytes};  // a step's row
-    if (step_ == 1) return {base + stretch * 128, 128};  // items lie one behind the other
-    return {nullptr, 0};
-  }
-
- private:
-  const Dense<T>& dense_;
-  const T* p_;
-  int64_t item_, step_;
-};
-
-template <class T>
-class Rows final : public Result<T> {
- public:
-  Rows(T* c, int64_t ld) : Result<T>(ld), c_(c) {}
-  T* place(int64_t j, int64_t) const override { return c_ + j; }
-  void put(const T* tile, int64_t width, int64_t i, int64_t m, int64_t j, int64_t n,
-           bool add) const override {
-    for (int64_t r = 0; r < m; ++r, tile += width) {
-      T* to = c_ + (i + r) * this->ld() + j;
-      for (int64_t s = 0; s < n; ++s) to[s] = add ? to[s] + tile[s] : tile[s];
-    }
-  }
-
- private:
-  T* c_;
-};
 
 // Calls fn with the general product that g describes.
 template <class T, class Fn>

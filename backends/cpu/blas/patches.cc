@@ -1,12 +1,13 @@
-// Packing of patches for the instruction set of this file's flags; compiled once per set. A run is at
-// most one vector, so that a row of it is one load and one store.
+// Packing of patches for the instruction set of this file's flags; compiled once per set. A run is
+// at most one vector, so that a row of it is one load and one store.
 #include <cpu/blas/patches.h>
 #include <cpu/blas/vec.h>
 
 namespace catena::cpu::CTN_ISA {
 namespace {
 
-// src[i * kStep] for low <= i < high, zero in the other lanes; nothing else is read. kStep 0: `step`.
+// src[i * kStep] for low <= i < high, zero in the other lanes; nothing else is read. kStep 0:
+// `step`.
 template <class T, int kStep>
 inline typename Vec<T>::Reg load_steps(const T* src, int64_t step, int low, int high) {
   using V = Vec<T>;
@@ -60,8 +61,8 @@ inline int64_t clamp(int64_t x, int64_t low, int64_t high) {
   return x < low ? low : x > high ? high : x;
 }
 
-// Rows of `channels` channels for one run and one tap: where the tap meets the image does not depend
-// on the channel.
+// Rows of `channels` channels for one run and one tap: where the tap meets the image does not
+// depend on the channel.
 template <class T, int kStep>
 inline void pack_edge(const Patches& g, const T* channel, const PatchRun& run, int64_t tap,
                       int64_t channels, T* dst, int64_t dst_step) {
@@ -112,9 +113,47 @@ void pack_patches(const Patches& g, const T* images, const PatchRun* runs, int64
     for (int64_t j = n; j < width; ++j) dst[q * width + j] = 0;
 }
 
+// dst[i * step] += src[i]
+template <class T>
+inline void add_row(T* dst, const T* src, int64_t n, int64_t step) {
+  using V = Vec<T>;
+  if (step == 1) {
+    int64_t i = 0;
+    for (; i + V::kLanes <= n; i += V::kLanes)
+      V::store(dst + i, V::add(V::load(dst + i), V::load(src + i)));
+    if (i == n) return;
+    const int rest = static_cast<int>(n - i);
+    V::store_first(dst + i, V::add(V::load_first(dst + i, rest), V::load_first(src + i, rest)),
+                   rest);
+  } else {
+    for (int64_t i = 0; i < n; ++i) dst[i * step] += src[i];
+  }
+}
+
+template <class T>
+void add_patches(const Patches& g, const T* columns, int64_t ld, int64_t row0, int64_t row1,
+                 int64_t channels, T* image) {
+  for (int64_t c = 0; c < channels; ++c, image += g.channel) {
+    for (int64_t tap = 0; tap < g.taps; ++tap, columns += ld) {
+      const int64_t dx = g.dx[tap], step = g.step_x;
+      const int64_t low = dx >= 0 ? 0 : clamp((-dx + step - 1) / step, 0, g.grid_w);
+      const int64_t high = dx >= g.width ? 0 : clamp((g.width - 1 - dx) / step + 1, 0, g.grid_w);
+      if (low >= high) continue;
+      for (int64_t row = row0; row < row1; ++row) {
+        const int64_t y = row * g.step_y + g.dy[tap];
+        if (y < 0 || y >= g.height) continue;
+        add_row(image + y * g.width + dx + low * step, columns + (row - row0) * g.grid_w + low,
+                high - low, step);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 constinit const PackPatchesFn<float> kPackPatchesFloat = pack_patches<float>;
 constinit const PackPatchesFn<double> kPackPatchesDouble = pack_patches<double>;
+constinit const AddPatchesFn<float> kAddPatchesFloat = add_patches<float>;
+constinit const AddPatchesFn<double> kAddPatchesDouble = add_patches<double>;
 
 }  // namespace catena::cpu::CTN_ISA

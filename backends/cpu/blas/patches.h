@@ -17,7 +17,7 @@ struct Patches {
   int64_t taps;
   const int64_t* dy;  // [taps]
   const int64_t* dx;
-  const int64_t* offset;      // dy * width + dx
+  const int64_t* offset;                     // dy * width + dx
   int64_t dy_low, dy_high, dx_low, dx_high;  // their extremes
 };
 
@@ -37,17 +37,30 @@ using PackPatchesFn = void (*)(const Patches& g, const T* images, const PatchRun
                                int64_t count, int64_t p, int64_t k, int64_t n, T* dst,
                                int64_t width);
 
+// The inverse: adds rows of columns to where they were read from. Rows are (channel, tap) of
+// `channels` channels, `ld` apart; columns are positions of rows [row0, row1) of the grid of one
+// image, whose channel 0 is at `image`.
+template <class T>
+using AddPatchesFn = void (*)(const Patches& g, const T* columns, int64_t ld, int64_t row0,
+                              int64_t row1, int64_t channels, T* image);
+
 namespace sse2 {
 extern const PackPatchesFn<float> kPackPatchesFloat;
+extern const AddPatchesFn<float> kAddPatchesFloat;
 extern const PackPatchesFn<double> kPackPatchesDouble;
+extern const AddPatchesFn<double> kAddPatchesDouble;
 }  // namespace sse2
 namespace avx2 {
 extern const PackPatchesFn<float> kPackPatchesFloat;
+extern const AddPatchesFn<float> kAddPatchesFloat;
 extern const PackPatchesFn<double> kPackPatchesDouble;
+extern const AddPatchesFn<double> kAddPatchesDouble;
 }  // namespace avx2
 namespace avx512 {
 extern const PackPatchesFn<float> kPackPatchesFloat;
+extern const AddPatchesFn<float> kAddPatchesFloat;
 extern const PackPatchesFn<double> kPackPatchesDouble;
+extern const AddPatchesFn<double> kAddPatchesDouble;
 }  // namespace avx512
 
 }  // namespace catena::cpu

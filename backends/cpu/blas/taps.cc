@@ -24,6 +24,23 @@ PackPatchesFn<double> pack_patches() {
   }
 }
 
+template <>
+AddPatchesFn<float> add_patches() {
+  switch (isa()) {
+    case Isa::kAvx512: return avx512::kAddPatchesFloat;
+    case Isa::kAvx2: return avx2::kAddPatchesFloat;
+    default: return sse2::kAddPatchesFloat;
+  }
+}
+template <>
+AddPatchesFn<double> add_patches() {
+  switch (isa()) {
+    case Isa::kAvx512: return avx512::kAddPatchesDouble;
+    case Isa::kAvx2: return avx2::kAddPatchesDouble;
+    default: return sse2::kAddPatchesDouble;
+  }
+}
+
 int64_t patch_runs(const Patches& g, int64_t j, int64_t n, int64_t lanes, PatchRun* runs) {
   const int64_t per_image = g.grid_h * g.grid_w;
   int64_t image = j / per_image, row = j % per_image / g.grid_w, column = j % g.grid_w;

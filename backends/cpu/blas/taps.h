@@ -10,9 +10,11 @@
 
 namespace catena::cpu {
 
-// The table of the instruction set in use.
+// The functions of the instruction set in use.
 template <class T>
 PackPatchesFn<T> pack_patches();
+template <class T>
+AddPatchesFn<T> add_patches();
 
 // Runs of columns [j, j + n), each of at most `lanes`; `runs` has room for n. Returns how many.
 int64_t patch_runs(const Patches& g, int64_t j, int64_t n, int64_t lanes, PatchRun* runs);
