@@ -113,8 +113,8 @@ class Pass {
 
   void add(Variable& v, Variable& g) {
     if (!v.pending) {
-      v.retain_node();
       touched_.push_back(&v);
+      v.retain_node();
       g.retain();
       v.pending = &g;
       return;

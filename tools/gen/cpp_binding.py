@@ -163,7 +163,7 @@ def write_optimizers(entries):
                            for a in e.attrs)
         body = wrapped('  return {"%s", {' % e.name, [a.name for a in e.attrs], '}};')
         hooks.append('%s\ninline Hook %s(%s) {\n%s\n}' % (comment(e), e.name, params, body))
-    out.append('}  // namespace catena::optimizers\n\nnamespace catena::hooks {')
+    out.append('}  // namespace catena::optimizers\n\nnamespace catena::inline cpp::hooks {')
     return 'optimizers', ['optimizer'], out + hooks
 
 
@@ -180,7 +180,7 @@ def main():
         file.write('// Made by tools/gen/cpp_binding.py from the schema files; do not edit.\n')
         file.write('#pragma once\n\n')
         file.writelines('#include <catena/cpp/%s.hpp>\n' % i for i in includes)
-        file.write('\nnamespace catena::%s {\n\n' % namespace)
+        file.write('\nnamespace catena::inline cpp::%s {\n\n' % namespace)
         file.write('\n\n'.join(parts))
         file.write('\n\n}  // namespace catena::%s\n' % last)
 

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace catena {
+namespace catena::inline cpp {
 
 using Shape = std::vector<int64_t>;
 
@@ -122,4 +122,4 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   }
 };
 
-}  // namespace catena
+}  // namespace catena::cpp

@@ -8,7 +8,7 @@
 #include <functional>
 #include <string>
 
-namespace catena {
+namespace catena::inline cpp {
 
 struct ContextOptions {
   std::string device = "cpu";  // "cpu", "intel64", "cuda:0", "auto"
@@ -116,4 +116,4 @@ struct force_backprop_mode : using_config {
   force_backprop_mode() : using_config("enable_backprop", true) {}
 };
 
-}  // namespace catena
+}  // namespace catena::cpp

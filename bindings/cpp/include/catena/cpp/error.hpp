@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace catena {
+namespace catena::inline cpp {
 
 class Error : public std::runtime_error {
  public:
@@ -90,4 +90,4 @@ class Handle {
 };
 
 }  // namespace detail
-}  // namespace catena
+}  // namespace catena::cpp

@@ -11,7 +11,7 @@
 
 #include <array>
 
-namespace catena {
+namespace catena::inline cpp {
 
 class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> {
   using Base = detail::Handle<ctn_link, ctn_link_retain, ctn_link_release>;
@@ -107,4 +107,4 @@ class Sequential : public Link {
       : Link("Sequential", {Value::list(layers)}) {}
 };
 
-}  // namespace catena
+}  // namespace catena::cpp

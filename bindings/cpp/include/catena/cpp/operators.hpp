@@ -3,7 +3,7 @@
 
 #include <catena/cpp/functions.hpp>
 
-namespace catena {
+namespace catena::inline cpp {
 
 inline Variable operator+(const Variable& a, const Variable& b) { return F::add2(a, b); }
 inline Variable operator-(const Variable& a, const Variable& b) { return F::sub(a, b); }
@@ -19,4 +19,4 @@ inline Variable operator*(double a, const Variable& b) { return F::mul_constant(
 inline Variable operator/(const Variable& a, double b) { return F::mul_constant(a, 1 / b); }
 inline Variable operator/(double a, const Variable& b) { return F::div_from_constant(b, a); }
 
-}  // namespace catena
+}  // namespace catena::cpp

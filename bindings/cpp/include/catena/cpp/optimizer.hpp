@@ -3,7 +3,7 @@
 
 #include <catena/cpp/link.hpp>
 
-namespace catena {
+namespace catena::inline cpp {
 
 // A gradient hook of a registered class with its arguments.
 struct Hook {
@@ -57,4 +57,4 @@ class Optimizer
   }
 };
 
-}  // namespace catena
+}  // namespace catena::cpp

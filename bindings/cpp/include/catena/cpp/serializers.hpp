@@ -3,7 +3,7 @@
 
 #include <catena/cpp/optimizer.hpp>
 
-namespace catena::serializers {
+namespace catena::inline cpp::serializers {
 
 // Atomic: the file is replaced whole or not at all.
 inline void save_npz(std::string_view path, const Link& link, bool compress = true) {

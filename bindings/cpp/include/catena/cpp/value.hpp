@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace catena {
+namespace catena::inline cpp {
 
 class Link;
 
@@ -106,4 +106,4 @@ inline std::vector<ctn_variable> raw(const std::vector<Variable>& list) {
 }
 
 }  // namespace detail
-}  // namespace catena
+}  // namespace catena::cpp

@@ -3,7 +3,7 @@
 
 #include <catena/cpp/array.hpp>
 
-namespace catena {
+namespace catena::inline cpp {
 
 struct BackwardOptions {
   bool retain_grad = false;
@@ -78,4 +78,4 @@ inline std::vector<Variable> grad(const std::vector<Variable>& outputs,
   return {result.begin(), result.end()};
 }
 
-}  // namespace catena
+}  // namespace catena::cpp
