@@ -21,9 +21,7 @@ Var pow_constant_compose(const Call& call, Vars in) {
   return op<"pow_constant_row">({in[0]}, {value});
 }
 
-Var cast_compose(const Call& call, Vars in) {
-  return cast_to(in[0], call.dtype(attr::cast::typ));
-}
+Var cast_compose(const Call& call, Vars in) { return cast_to(in[0], call.dtype(attr::cast::typ)); }
 
 Var cast_to(Ref x, ctn_dtype dtype) {
   if (sdk::same_dtype(dtype, x.dtype())) return Var(x);
