@@ -113,39 +113,88 @@ void pack_patches(const Patches& g, const T* images, const PatchRun* runs, int64
     for (int64_t j = n; j < width; ++j) dst[q * width + j] = 0;
 }
 
-// dst[i * step] += src[i]
+// What one tap gives to a vector of columns of x: lanes [low, high) from `at` on in its row.
+struct TapLanes {
+  int64_t at, dy, tap;
+  int low, high;
+};
+constexpr int kTapsAtATime = 64;
+
+// One vector of columns from x0 on, for all rows and channels: sums stay in a register, where
+// adding tap by tap in memory would wait for its own stores.
 template <class T>
-inline void add_row(T* dst, const T* src, int64_t n, int64_t step) {
+void add_vector(const Patches& g, const T* columns, int64_t ld, int64_t row0, int64_t row1,
+                int64_t channels, T* image, int64_t x0, const TapLanes* taps, int count) {
   using V = Vec<T>;
-  if (step == 1) {
-    int64_t i = 0;
-    for (; i + V::kLanes <= n; i += V::kLanes)
-      V::store(dst + i, V::add(V::load(dst + i), V::load(src + i)));
-    if (i == n) return;
-    const int rest = static_cast<int>(n - i);
-    V::store_first(dst + i, V::add(V::load_first(dst + i, rest), V::load_first(src + i, rest)),
-                   rest);
-  } else {
-    for (int64_t i = 0; i < n; ++i) dst[i * step] += src[i];
+  const int width = static_cast<int>(clamp(g.width - x0, 0, V::kLanes));
+  const int64_t top = clamp(row0 * g.step_y + g.dy_low, 0, g.height);
+  const int64_t bottom = clamp((row1 - 1) * g.step_y + g.dy_high + 1, 0, g.height);
+  for (int64_t c = 0; c < channels; ++c, columns += g.taps * ld, image += g.channel) {
+    for (int64_t y = top; y < bottom; ++y) {
+      T* to = image + y * g.width + x0;
+      typename V::Reg sum = V::load_first(to, width);
+      for (int k = 0; k < count; ++k) {
+        const TapLanes& t = taps[k];
+        int64_t row = y - t.dy;
+        if (g.step_y != 1) {
+          if (row % g.step_y != 0) continue;
+          row /= g.step_y;
+        }
+        if (row < row0 || row >= row1) continue;
+        const T* from = columns + (t.tap * ld + (row - row0) * g.grid_w + t.at);
+        sum = V::add(sum, V::load_range(from, t.low, t.high));
+      }
+      V::store_first(to, sum, width);
+    }
+  }
+}
+
+template <class T>
+void add_rows(const Patches& g, const T* columns, int64_t ld, int64_t row0, int64_t row1,
+              int64_t channels, T* image) {
+  constexpr int64_t kLanes = Vec<T>::kLanes;
+  for (int64_t x0 = 0; x0 < g.width; x0 += kLanes) {
+    TapLanes taps[kTapsAtATime];
+    int count = 0;
+    for (int64_t tap = 0; tap < g.taps; ++tap) {
+      const int64_t dx = g.dx[tap], low = clamp(dx - x0, 0, kLanes);
+      const int64_t high = clamp(dx + g.grid_w - x0, low, kLanes);
+      if (low < high)
+        taps[count++] = {x0 - dx, g.dy[tap], tap, static_cast<int>(low), static_cast<int>(high)};
+      if (count < kTapsAtATime && tap + 1 < g.taps) continue;
+      add_vector(g, columns, ld, row0, row1, channels, image, x0, taps, count);
+      count = 0;
+    }
+  }
+}
+
+// Columns that are not side by side in x.
+template <class T>
+void add_steps(const Patches& g, const T* columns, int64_t ld, int64_t row0, int64_t row1,
+               int64_t channels, T* image) {
+  for (int64_t tap = 0; tap < g.taps; ++tap) {
+    const int64_t dx = g.dx[tap], step = g.step_x;
+    const int64_t low = dx >= 0 ? 0 : clamp((-dx + step - 1) / step, 0, g.grid_w);
+    const int64_t high = dx >= g.width ? 0 : clamp((g.width - 1 - dx) / step + 1, 0, g.grid_w);
+    for (int64_t row = row0; row < row1; ++row) {
+      const int64_t y = row * g.step_y + g.dy[tap];
+      if (y < 0 || y >= g.height) continue;
+      for (int64_t c = 0; c < channels; ++c) {
+        const T* from = columns + (c * g.taps + tap) * ld + (row - row0) * g.grid_w;
+        T* to = image + c * g.channel + y * g.width;
+        for (int64_t i = low; i < high; ++i) to[dx + i * step] += from[i];
+      }
+    }
   }
 }
 
 template <class T>
 void add_patches(const Patches& g, const T* columns, int64_t ld, int64_t row0, int64_t row1,
                  int64_t channels, T* image) {
-  for (int64_t c = 0; c < channels; ++c, image += g.channel) {
-    for (int64_t tap = 0; tap < g.taps; ++tap, columns += ld) {
-      const int64_t dx = g.dx[tap], step = g.step_x;
-      const int64_t low = dx >= 0 ? 0 : clamp((-dx + step - 1) / step, 0, g.grid_w);
-      const int64_t high = dx >= g.width ? 0 : clamp((g.width - 1 - dx) / step + 1, 0, g.grid_w);
-      if (low >= high) continue;
-      for (int64_t row = row0; row < row1; ++row) {
-        const int64_t y = row * g.step_y + g.dy[tap];
-        if (y < 0 || y >= g.height) continue;
-        add_row(image + y * g.width + dx + low * step, columns + (row - row0) * g.grid_w + low,
-                high - low, step);
-      }
-    }
+  if (g.step_x == 1) {
+    add_rows(g, columns, ld, row0, row1, channels, image);
+  } else {
+    add_steps(g, columns, ld, row0, row1, channels, image);
   }
 }
 
