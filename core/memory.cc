@@ -65,8 +65,8 @@ struct MemoryPool::State {
   Store<FreeBlock> large;  // by size, the last one put first among equals
   SizeTable large_out;
   uint64_t out = 0;
-  bool closed = false;
   uint64_t held = 0;
+  bool closed = false;
 
   uint32_t slab_blocks(uint32_t c) const noexcept { return kSlabBytes / bytes_of[c]; }
   uint64_t slab_above(const void* p) const noexcept;
@@ -207,7 +207,7 @@ bool MemoryPool::put_large(void* p) noexcept {
   State& s = *state_;
   SpinGuard guard(ledger_.lock_);
   const uint64_t bytes = s.large_out.take(p);
-  if (bytes == 0) return false;  // not ours: outstanding() goes on telling of the block that was meant
+  if (bytes == 0) return false;  // not ours: outstanding() still counts the block that was meant
   if (s.source.host) forbid(p, bytes);
   s.large.insert(s.large_at_least(bytes), {bytes, p});
   --s.out;
@@ -288,7 +288,7 @@ void MemoryPool::State::sweep() noexcept {
   for (uint32_t c = 0; c < kSmallClasses; ++c)
     for (void* p : cached[c]) ++slabs.at[slab_above(p) - 1].cached;
   for (Slab& slab : slabs) {
-    if (slab.dead || slab.cached < slab_blocks(slab.size_class)) continue;
+    if (slab.cached < slab_blocks(slab.size_class)) continue;  // dead ones have none
     slab.dead = true;
     cached[slab.size_class].promised -= slab.cached;
   }

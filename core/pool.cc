@@ -14,6 +14,11 @@
 #include "core/sys/fork.h"
 #include "core/sys/wait.h"
 
+// A test that includes this file may hold a thread up here, before each step that others see.
+#ifndef CATENA_INTERLEAVE
+#define CATENA_INTERLEAVE() ((void)0)
+#endif
+
 namespace catena {
 
 namespace {
@@ -116,14 +121,19 @@ void ThreadPool::run(int64_t n, void (*body)(void* arg, int64_t k), void* arg) n
   s.n = n;
   s.done.store(0, std::memory_order_relaxed);
   s.end.store(kRunning, std::memory_order_relaxed);
+  CATENA_INTERLEAVE();
   s.left.store(n);  // sequentially consistent: before the look at `sleepers`
+  CATENA_INTERLEAVE();
   s.wake(n - 1);
+  CATENA_INTERLEAVE();
   int64_t of = 0;
   const int64_t mine = s.claim_all(&of);
   // Who completes `done` ends the job: the caller here, or a helper by way of `end`. A caller that
   // did nothing must not look at `done`, or it could leave before that helper has set `end`.
+  CATENA_INTERLEAVE();
   if (mine == 0 || s.done.fetch_add(mine, std::memory_order_acq_rel) + mine != n)
     s.wait_for_others();
+  CATENA_INTERLEAVE();
   s.busy.store(false, std::memory_order_release);
 }
 
@@ -135,6 +145,7 @@ int64_t ThreadPool::State::claim_all(int64_t* of) noexcept {
     if (!left.compare_exchange_weak(unclaimed, unclaimed - 1, std::memory_order_acq_rel,
                                     std::memory_order_acquire))
       continue;
+    CATENA_INTERLEAVE();
     *of = n;
     body(arg, *of - unclaimed);
     ++mine;
@@ -150,8 +161,11 @@ void ThreadPool::State::help() noexcept {
   while (!stop.load(std::memory_order_acquire)) {
     if (!spin_until(spin, called)) sleep();
     int64_t of = 0;
+    CATENA_INTERLEAVE();
     const int64_t mine = claim_all(&of);
+    CATENA_INTERLEAVE();
     if (mine == 0 || done.fetch_add(mine, std::memory_order_acq_rel) + mine != of) continue;
+    CATENA_INTERLEAVE();
     if (end.exchange(kFinished, std::memory_order_acq_rel) == kCallerSleeps) wake_word(end, 1);
   }
 }
@@ -160,7 +174,9 @@ void ThreadPool::State::help() noexcept {
 // the two sees the other.
 void ThreadPool::State::sleep() noexcept {
   const uint32_t heard = bell.load();
+  CATENA_INTERLEAVE();
   sleepers.fetch_add(1);
+  CATENA_INTERLEAVE();
   if (left.load() <= 0 && !stop.load()) wait_word(bell, heard);
   sleepers.fetch_sub(1);
 }
@@ -193,6 +209,7 @@ void ThreadPool::State::wake(int64_t most) noexcept {
   if (asleep == 0) return;
   const int64_t missing = most - (started - asleep);
   if (missing <= 0) return;
+  CATENA_INTERLEAVE();
   bell.fetch_add(1);
   wake_word(bell, static_cast<int32_t>(std::min<int64_t>(missing, asleep)));
 }
@@ -200,8 +217,10 @@ void ThreadPool::State::wake(int64_t most) noexcept {
 void ThreadPool::State::wait_for_others() noexcept {
   const auto finished = [this] { return end.load(std::memory_order_acquire) == kFinished; };
   if (spin_until(spin, finished)) return;
+  CATENA_INTERLEAVE();
   uint32_t expected = kRunning;
   end.compare_exchange_strong(expected, kCallerSleeps, std::memory_order_acq_rel);
+  CATENA_INTERLEAVE();
   while (!finished()) wait_word(end, kCallerSleeps);
 }
 

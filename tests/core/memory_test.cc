@@ -39,8 +39,12 @@ namespace {
 // When it reaches 0 the form of operator new that the pool's tables use fails; below 0 it never
 // does.
 thread_local int64_t heap_fails_in = -1;
+thread_local int64_t heap_calls = 0;
 
-bool heap_fails() { return heap_fails_in >= 0 && heap_fails_in-- == 0; }
+bool heap_fails() {
+  ++heap_calls;
+  return heap_fails_in >= 0 && heap_fails_in-- == 0;
+}
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
@@ -119,6 +123,9 @@ TEST_CASE("the ledger is exact to the byte and cannot wrap") {
   ledger.give(999);
   CHECK(ledger.held() == 1);
   CHECK(ledger.take(500));
+  CHECK(stats_of(ledger).peak_held == 1000);
+  CHECK(stats_of(ledger).peak_used == 1000);
+  CHECK(stats_of(ledger).limit == 1000);
   ledger.set_limit(400);
   CHECK_FALSE(ledger.take(1));
   ledger.give(101);
@@ -436,6 +443,25 @@ TEST_CASE("every allocation may fail, once or from there on") {
   CHECK(source.out.empty());
 }
 
+TEST_CASE("a closed pool says when its last block comes home, once") {
+  Ledger ledger;
+  CountingSource source;
+  MemoryPool pool(ledger, source.source());
+  void* small = pool.get(100);
+  CHECK_FALSE(pool.put(small, 100));
+  small = pool.get(100);
+  void* medium = pool.get(10000);
+  void* large = pool.get(2 * kMiB);
+  CHECK_FALSE(pool.close());
+  CHECK_FALSE(pool.put(large, 2 * kMiB));
+  CHECK_FALSE(pool.put(small, 100));
+  CHECK_FALSE(pool.put(nullptr, 100));
+  CHECK(pool.put(medium, 10000));
+  large = pool.get(2 * kMiB);
+  CHECK(pool.put(large, 2 * kMiB));
+  CHECK(pool.close());
+}
+
 TEST_CASE("the pool's own tables may fail to grow") {
   CountingSource source;
   static constexpr uint64_t kBytes[] = {2 * kMiB, 8000, 192};
@@ -468,6 +494,24 @@ TEST_CASE("the pool's own tables may fail to grow") {
   CHECK(failures == 3 + 3 + 3 + 1 + 1 + 1);
   CHECK(source.out.empty());
   CHECK(source.mistakes == 0);
+}
+
+TEST_CASE("the pool's own tables do not grow by use, trimming or refusals") {
+  CountingSource source;
+  Ledger ledger;
+  MemoryPool pool(ledger, source.source());
+  int64_t after_first = 0;
+  for (int cycle = 0; cycle < 200; ++cycle) {
+    CHECK(work_step(pool, false));
+    pool.trim();
+    source.refuse_above = 0;
+    for (const uint64_t bytes : {uint64_t{192}, uint64_t{10000}, 2 * kMiB})
+      CHECK(pool.get(bytes) == nullptr);
+    source.refuse_above = UINT64_MAX;
+    if (cycle == 0) after_first = heap_calls;
+  }
+  CHECK(after_first > 0);
+  CHECK(heap_calls == after_first);
 }
 
 TEST_CASE("ASan sees what is not out") {
