@@ -11,7 +11,7 @@
 namespace catena {
 namespace {
 
-constexpr uint64_t kInlineBytes = 1024;   // data up to here lives behind its header
+constexpr uint64_t kInlineBytes = 1024;    // data up to here lives behind its header
 constexpr uint64_t kTrackBytes = 1 << 16;  // storages from here are named in out-of-memory errors
 
 uint64_t header_bytes(size_t ndim) {
@@ -221,8 +221,7 @@ void Array::release() noexcept {
   if (refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   Storage* s = storage;
   if (!inside_storage)
-    s->ctx->free_object(this,
-                        sizeof(Array) + 2 * static_cast<uint64_t>(ndim) * sizeof(int64_t));
+    s->ctx->free_object(this, sizeof(Array) + 2 * static_cast<uint64_t>(ndim) * sizeof(int64_t));
   s->release();
 }
 
@@ -299,14 +298,15 @@ Ref<Array> to_device(Array& a, Device& device) {
   Ref<Array> from = to_contiguous(a);
   Ref<Array> out = Array::make(device, a.dtype, a.shape(), "copy");
   if (!a.size) return out;
-  // The device side's backend knows how to reach the host; two devices of one backend copy directly.
+  // The device side's backend knows how to reach the host; two devices of one backend copy
+  // directly.
   Device& source = from->device();
   const bool same = source.backend->memory_owner == device.backend->memory_owner;
   Device& worker = device.host_memory ? source : device;
   const Backend& b = *worker.backend->memory_owner;
   if (!same && !source.host_memory && !device.host_memory)
-    fail(CTN_EUNSUPPORTED, "cannot copy from " + source.name + " to " + device.name +
-                               ": copy to the CPU in between");
+    fail(CTN_EUNSUPPORTED,
+         "cannot copy from " + source.name + " to " + device.name + ": copy to the CPU in between");
   check_status(b.def.copy(b.def.self, same || !device.host_memory ? device.dl.id : -1, out->data,
                           same || !source.host_memory ? source.dl.id : -1, from->data,
                           static_cast<uint64_t>(a.bytes())),

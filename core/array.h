@@ -44,11 +44,11 @@ inline constexpr uint32_t kStorageTracked = 4;
 struct Array : ctn_array_s {
   std::atomic<int32_t> refs{1};
   uint8_t dtype = 0;
-  bool contiguous = true;      // C order
-  bool inside_storage = false; // header shares the storage's block
+  bool contiguous = true;       // C order
+  bool inside_storage = false;  // header shares the storage's block
   int8_t reserved = 0;
   int32_t ndim = 0;
-  int64_t size = 0;    // elements
+  int64_t size = 0;  // elements
   Storage* storage = nullptr;
   std::byte* data = nullptr;  // element 0
   int64_t* dims = nullptr;    // shape[ndim], then strides[ndim] in elements
@@ -93,10 +93,10 @@ std::string shape_text(std::span<const int64_t> shape);
 std::string array_text(const Array& a);
 
 // Copies (contiguous or not) through the device's backend.
-Ref<Array> to_contiguous(Array& a);             // itself if it is C order
-Ref<Array> copy_array(Array& a, int dtype);     // always a new one
+Ref<Array> to_contiguous(Array& a);          // itself if it is C order
+Ref<Array> copy_array(Array& a, int dtype);  // always a new one
 Ref<Array> reshape_array(Array& a, std::span<const int64_t> shape);
-void copy_to_host(Array& a, void* dst);         // C order, a.bytes() bytes
+void copy_to_host(Array& a, void* dst);  // C order, a.bytes() bytes
 void copy_from_host(Array& a, const void* src);
 Ref<Array> to_device(Array& a, Device& device);
 

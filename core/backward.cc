@@ -1,5 +1,5 @@
-// Back-propagation: nodes by falling rank, gradients summed in each variable's `pending` slot, leaves
-// written last, so that a failure changes nothing. Source of the semantics: Chainer 4.3.1,
+// Back-propagation: nodes by falling rank, gradients summed in each variable's `pending` slot,
+// leaves written last, so that a failure changes nothing. Source of the semantics: Chainer 4.3.1,
 // Variable.backward and chainer.grad.
 #include <algorithm>
 #include <unordered_map>
@@ -82,8 +82,8 @@ class Pass {
     std::vector<std::pair<Variable*, Ref<Variable>>> results;
     for (Variable* v : touched_) {
       if (v->creator || !v->pending || v->handles.load() == 0) continue;
-      Ref<Variable> sum = v->grad ? add_variables(*v->grad, *v->pending)
-                                  : Ref<Variable>::share(v->pending);
+      Ref<Variable> sum =
+          v->grad ? add_variables(*v->grad, *v->pending) : Ref<Variable>::share(v->pending);
       results.emplace_back(v, std::move(sum));
     }
     for (auto& [v, sum] : results) {
@@ -180,8 +180,7 @@ class Pass {
       if (mask) node.fn->backward(node, raw_, mask, gx_);
       return;
     }
-    if (!node.op->def.backward)
-      fail(CTN_EGRAD, "[" + node.op->name + "] has no gradient");
+    if (!node.op->def.backward) fail(CTN_EGRAD, "[" + node.op->name + "] has no gradient");
     if (node.op->flags & CTN_OP_ONCE && double_)
       fail(CTN_EGRAD, "[" + node.op->name + "] is differentiable once only");
     GradCall g(node, raw_, needed_, gx_);

@@ -113,8 +113,8 @@ struct Call {
         continue;
       }
       if (in[i]->ctx != &ctx)
-        fail(CTN_EINVAL, "[" + op.name + "] input " + std::to_string(i) +
-                             " belongs to another context");
+        fail(CTN_EINVAL,
+             "[" + op.name + "] input " + std::to_string(i) + " belongs to another context");
       const Array& a = in[i]->array();
       a.fill_tensor(t.t);
       if (!device) device = &a.device();
@@ -227,14 +227,13 @@ void call_composite(Call& c, std::span<Variable*> out) {
 
 // The outputs of a primitive: infer, then fresh arrays, views or the inputs themselves.
 struct Outputs {
-  static constexpr size_t kRoom = 8;
   size_t n;
   std::vector<int64_t> dims;
   std::vector<ctn_out_spec> specs;
   std::vector<Ref<Array>> arrays;
 
-  Outputs(const Call& c, size_t count) : n(count), dims(2 * count * CTN_MAX_NDIM), specs(count),
-                                         arrays(count) {
+  Outputs(const Call& c, size_t count)
+      : n(count), dims(2 * count * CTN_MAX_NDIM), specs(count), arrays(count) {
     for (size_t k = 0; k < n; ++k) {
       specs[k] = ctn_out_spec{};
       specs[k].shape = &dims[2 * k * CTN_MAX_NDIM];
@@ -253,8 +252,8 @@ struct Outputs {
     if (s.mode == CTN_OUT_NEW) {
       const int32_t dtype = dtype_index(s.dtype);
       if (dtype < 0)
-        fail(CTN_EINTERNAL, "[" + c.op.name + "] infer gave output " + std::to_string(k) +
-                                " no known dtype");
+        fail(CTN_EINTERNAL,
+             "[" + c.op.name + "] infer gave output " + std::to_string(k) + " no known dtype");
       return Array::make(*c.device, dtype, shape, c.op.name.c_str());
     }
     if (s.source < 0 || static_cast<size_t>(s.source) >= c.in.size() ||
@@ -279,8 +278,8 @@ struct Outputs {
 };
 
 std::string no_kernel_text(const Call& c, const KernelList* list, const std::string& reasons) {
-  std::string text = "[" + c.op.name + "] no kernel on backend '" + c.device->backend->name +
-                     "' for inputs (";
+  std::string text =
+      "[" + c.op.name + "] no kernel on backend '" + c.device->backend->name + "' for inputs (";
   for (size_t i = 0; i < c.in.size(); ++i)
     text += (i ? ", " : "") + (c.in[i] ? array_text(c.in[i]->array()) : std::string("None"));
   text += ")";
@@ -289,11 +288,10 @@ std::string no_kernel_text(const Call& c, const KernelList* list, const std::str
 }
 
 const Kernel& choose_kernel(const Call& c, const ctn_call_info& info) {
-  const KernelList* list = c.op.kernels[static_cast<size_t>(c.device->backend->id)].load(
-      std::memory_order_acquire);
+  const KernelList* list =
+      c.op.kernels[static_cast<size_t>(c.device->backend->id)].load(std::memory_order_acquire);
   std::string reasons;
-  const uint32_t dtype_bit =
-      c.in.empty() || !c.in[0] ? ~0u : 1u << c.in[0]->dtype;
+  const uint32_t dtype_bit = c.in.empty() || !c.in[0] ? ~0u : 1u << c.in[0]->dtype;
   const bool tell = c.ctx.logs(CTN_LOG_DEBUG);
   if (list) {
     for (const Kernel* k : list->items) {

@@ -78,8 +78,7 @@ bool env_true(const char* name) {
 
 }  // namespace
 
-Config::Config(bool use_env)
-    : global_(kTrain | kEnableBackprop | kTypeCheck), id_(next_number()) {
+Config::Config(bool use_env) : global_(kTrain | kEnableBackprop | kTypeCheck), id_(next_number()) {
   for (std::string_view key : {"use_cudnn", "use_cudnn_tensor_core"})
     values_.emplace(key, std::string("auto"));
   values_.emplace("use_ideep", std::string("never"));

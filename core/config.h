@@ -1,5 +1,6 @@
 // Chainer's configuration: global values of a context and overrides of one thread. Boolean keys are
-// bits so that the call path reads all of them at once. Source: Chainer 4.3.1, "Configuring Chainer".
+// bits so that the call path reads all of them at once. Source: Chainer 4.3.1, "Configuring
+// Chainer".
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"

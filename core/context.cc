@@ -126,8 +126,8 @@ uint64_t Context::trim() {
 void Context::out_of_memory(uint64_t bytes) {
   ctn_memory_stats stats{};
   ledger_.fill(&stats);
-  std::string text = "out of memory: " + mb(bytes) + " asked for, " + mb(stats.used) +
-                     " in use, " + mb(stats.cached) + " cached";
+  std::string text = "out of memory: " + mb(bytes) + " asked for, " + mb(stats.used) + " in use, " +
+                     mb(stats.cached) + " cached";
   text += stats.limit ? ", limit " + mb(stats.limit) : ", no limit set";
   // The largest holders by who asked for them.
   std::vector<std::pair<uint64_t, const char*>> holders;
@@ -265,8 +265,7 @@ void Context::synchronize() {
   for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
     const Device& d = *devices_[static_cast<size_t>(i)].load();
     const Backend* owner = d.backend->stream_owner;
-    if (owner && owner->def.sync)
-      check_status(owner->def.sync(owner->def.self, d.dl.id), d.name);
+    if (owner && owner->def.sync) check_status(owner->def.sync(owner->def.self, d.dl.id), d.name);
   }
 }
 

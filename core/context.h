@@ -46,8 +46,8 @@ class Context : public ctn_context_s {
   void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
   void release();
 
-  // Small host objects: nodes, headers, small arrays. Throws CTN_ENOMEM. The context lives until the
-  // last of them is freed.
+  // Small host objects: nodes, headers, small arrays. Throws CTN_ENOMEM. The context lives until
+  // the last of them is freed.
   void* alloc_object(uint64_t bytes);
   void free_object(void* p, uint64_t bytes) noexcept;
   // Array memory of a device; the same.

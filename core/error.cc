@@ -51,6 +51,8 @@ void rethrow_status(ctn_status code, std::string_view where) {
   fail(code, who + " failed without a text: " + status_name(code));
 }
 
+void forget_text() noexcept { last.fresh = false; }
+
 ctn_status store_error(ctn_status code, std::string_view text) noexcept {
   if (!is_known(code)) code = CTN_EINTERNAL;
   const size_t n = cut(text, kTextBytes - 1);

@@ -33,6 +33,9 @@ inline void check_status(ctn_status code, std::string_view where) {
     rethrow_status(code, where);
 }
 
+// Before a callback that may fail without a text: that of an earlier failure is not taken for its.
+void forget_text() noexcept;
+
 // This thread's last error. Stored in a fixed buffer: reporting a failure never allocates.
 ctn_status store_error(ctn_status code, std::string_view text) noexcept;
 // Stores the exception being handled; call inside a catch block only.

@@ -25,7 +25,8 @@ const ExprFn& sum_fn() {
   return *f;
 }
 const ExprFn& add_fn() {
-  static const ExprFn* f = make_fn("T a, T b", "T y", "y = a + b", nullptr, "sum of gradients", true);
+  static const ExprFn* f =
+      make_fn("T a, T b", "T y", "y = a + b", nullptr, "sum of gradients", true);
   return *f;
 }
 
@@ -80,8 +81,8 @@ void ExprFn::call(Context& ctx, const Request& request, std::span<Variable*> out
     dtypes[i] = args[i]->dtype;
     if (!device) device = &args[i]->device();
     if (device != &args[i]->device())
-      fail(CTN_EINVAL, "[" + name_ + "] inputs are on " + device->name + " and " +
-                           args[i]->device().name);
+      fail(CTN_EINVAL,
+           "[" + name_ + "] inputs are on " + device->name + " and " + args[i]->device().name);
     if (row_->arg_role(static_cast<int32_t>(i)) == CTN_ROLE_RAW && !args[i]->contiguous) {
       packed[i] = to_contiguous(*args[i]);
       args[i] = packed[i].get();
@@ -102,9 +103,10 @@ void ExprFn::call(Context& ctx, const Request& request, std::span<Variable*> out
   const int32_t n_reduced = keeps_space_ ? space.reduced_shape(reduced) : 0;
   Ref<Array> made[kMaxFnArgs];
   for (size_t k = 0; k < out.size(); ++k) {
-    const std::span<const int64_t> shape = align_[n_in + k] == Align::kFull
-                                               ? space.dims()
-                                               : std::span<const int64_t>(reduced, static_cast<size_t>(n_reduced));
+    const std::span<const int64_t> shape =
+        align_[n_in + k] == Align::kFull
+            ? space.dims()
+            : std::span<const int64_t>(reduced, static_cast<size_t>(n_reduced));
     made[k] = Array::make(*device, form.args[n_in + k].dtype, shape, name_.c_str());
     args[n_in + k] = made[k].get();
   }
@@ -123,8 +125,7 @@ uint64_t ExprFn::reads(uint64_t needed) const {
     if (known) return known;
   }
   const uint64_t packed = (row_->grad_reads_in(needed) & 0xffffffffu) |
-                          (row_->grad_reads_out(needed) & 0x7fffffffu) << 32 |
-                          uint64_t{1} << 63;
+                          (row_->grad_reads_out(needed) & 0x7fffffffu) << 32 | uint64_t{1} << 63;
   if (needed < kReadsCached) reads_[needed].store(packed, std::memory_order_relaxed);
   return packed;
 }
@@ -289,8 +290,8 @@ uint32_t axes_mask(std::string_view what, const ctn_value& axis, int32_t ndim) {
                            " is out of range for an array of " + std::to_string(ndim) +
                            " dimensions");
     if (mask >> a & 1)
-      fail(CTN_EINVAL, "[" + std::string(what) + "] axis " + std::to_string(list[k]) +
-                           " is given twice");
+      fail(CTN_EINVAL,
+           "[" + std::string(what) + "] axis " + std::to_string(list[k]) + " is given twice");
     mask |= 1u << a;
   }
   return mask;

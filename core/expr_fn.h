@@ -1,5 +1,5 @@
-// An expression as a differentiable function of variables: broadcasting, reductions, and gradients of
-// any order by way of the row's own gradient rows. Shared by rows of ops and kernels of users.
+// An expression as a differentiable function of variables: broadcasting, reductions, and gradients
+// of any order by way of the row's own gradient rows. Shared by rows of ops and kernels of users.
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
@@ -22,7 +22,7 @@ class ExprFn {
     std::span<const ctn_value> attrs;    // kept in the node
     const Op* op = nullptr;
     std::span<const int32_t> out_dtypes;  // -1: as the row says; empty: all -1
-    const Space* space = nullptr;  // given for reductions (axes) and gradients (all of it)
+    const Space* space = nullptr;         // given for reductions (axes) and gradients (all of it)
   };
   // Writes new handles to out[n_out of the row].
   void call(Context& ctx, const Request& request, std::span<Variable*> out) const;
@@ -30,8 +30,8 @@ class ExprFn {
   // The shape all inputs broadcast to (or must have).
   void find_space(const Request& request, Space& space) const;
 
-  // Gradients of a node made by this function: gx[i] for inputs i in `needed`, from gy[j] (NULL where
-  // there is none).
+  // Gradients of a node made by this function: gx[i] for inputs i in `needed`, from gy[j] (NULL
+  // where there is none).
   void backward(Node& node, std::span<Variable* const> gy, uint64_t needed,
                 std::span<Ref<Variable>> gx) const;
 
@@ -49,8 +49,8 @@ class ExprFn {
   std::shared_ptr<const expr::Row> row_;
   std::string name_;
   bool same_shape_;
-  std::vector<Align> align_;   // of inputs, then outputs
-  bool keeps_space_;           // some argument is not of the full shape
+  std::vector<Align> align_;  // of inputs, then outputs
+  bool keeps_space_;          // some argument is not of the full shape
   static constexpr uint64_t kReadsCached = 16;
   mutable std::atomic<uint64_t> reads_[kReadsCached]{};  // by needed mask; bit 63: known
   mutable FormCache forms_;
@@ -64,7 +64,8 @@ const ExprFn& function_of(const Op& op);
 Ref<Variable> sum_axes(Context& ctx, Variable& v, const Space& space);
 // Sums v down to `shape`, the inverse of broadcasting.
 Ref<Variable> sum_to_shape(Context& ctx, Variable& v, std::span<const int64_t> shape);
-// Axes of a reduction from its attribute value (absent or None: all); throws CTN_EINVAL naming `what`.
+// Axes of a reduction from its attribute value (absent or None: all); throws CTN_EINVAL naming
+// `what`.
 uint32_t axes_mask(std::string_view what, const ctn_value& axis, int32_t ndim);
 
 }  // namespace catena

@@ -1,5 +1,5 @@
-// What a primitive's backward sees: the node, the gradients of its outputs and the room for those of
-// its inputs. Knows no op.
+// What a primitive's backward sees: the node, the gradients of its outputs and the room for those
+// of its inputs. Knows no op.
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"

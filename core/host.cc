@@ -1,4 +1,5 @@
-// The table plugins are handed: the C functions, registration, and what kernels and backward may ask.
+// The table plugins are handed: the C functions, registration, and what kernels and backward may
+// ask.
 #include <catena/plugin.h>
 
 #include <cstring>

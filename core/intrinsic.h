@@ -1,5 +1,5 @@
-// The few expressions the core itself needs: copy and cast, fill, sum of gradients, non-finite test.
-// They are forms without names in the registry; knows no op.
+// The few expressions the core itself needs: copy and cast, fill, sum of gradients, non-finite
+// test. They are forms without names in the registry; knows no op.
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"

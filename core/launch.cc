@@ -191,8 +191,8 @@ const Compiled& FormCache::get(const expr::Row& row, std::span<const uint8_t> dt
     for (Compiled* c = head_.load(std::memory_order_acquire); c; c = c->next)
       if (c->key.size() == dtypes.size() + scalar_types.size() &&
           std::memcmp(c->key.data(), dtypes.data(), dtypes.size()) == 0 &&
-          std::equal(scalar_types.begin(), scalar_types.end(), c->key.begin() +
-                                                                   static_cast<ptrdiff_t>(dtypes.size())))
+          std::equal(scalar_types.begin(), scalar_types.end(),
+                     c->key.begin() + static_cast<ptrdiff_t>(dtypes.size())))
         return c;
     return nullptr;
   };

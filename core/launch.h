@@ -40,8 +40,8 @@ class Exec : public ctn_exec_s {
   Block* blocks_ = nullptr;
 };
 
-// Iteration space of one call. `axes` are the dimensions a reduction removes (or, in the gradient of
-// one, those along which its outputs are repeated); those also in `ones` stay with size 1.
+// Iteration space of one call. `axes` are the dimensions a reduction removes (or, in the gradient
+// of one, those along which its outputs are repeated); those also in `ones` stay with size 1.
 struct Space {
   int32_t ndim = 0;
   uint32_t axes = 0;
@@ -57,7 +57,8 @@ struct Space {
   int32_t reduced_shape(int64_t* out) const;
 };
 
-// How an argument lies in the space: broadcast against it from the right, or as a reduction's output.
+// How an argument lies in the space: broadcast against it from the right, or as a reduction's
+// output.
 enum class Align : uint8_t { kFull, kReduced };
 
 // A form with what each backend made of it. Never freed: bounded by the rows and dtypes in use.
@@ -82,7 +83,8 @@ class FormCache {
   std::mutex mutex_;
 };
 
-// Runs `c` over args (inputs, then outputs; all on `device`). scalars: bits of each parameter's type.
+// Runs `c` over args (inputs, then outputs; all on `device`). scalars: bits of each parameter's
+// type.
 void launch(const Compiled& c, Device& device, const Space& space, std::span<Array* const> args,
             std::span<const Align> align, const uint64_t* scalars);
 

@@ -17,11 +17,11 @@ std::string quoted_name(std::string_view name) { return "'" + std::string(name) 
 thread_local Link* t_dead = nullptr;
 thread_local bool t_draining = false;
 
-void check_outputs(std::span<ctn_variable> out, const std::string& who) {
+void check_outputs(std::span<ctn_variable> out, std::string_view who) {
   if (std::ranges::find(out, nullptr) == out.end()) return;
   for (ctn_variable& v : out)
     if (v) Ref<Variable>::take(static_cast<Variable*>(std::exchange(v, nullptr)));
-  fail(CTN_EINTERNAL, who + " left out an output");
+  fail(CTN_EINTERNAL, std::string(who) + " left out an output");
 }
 
 }  // namespace
@@ -85,23 +85,22 @@ Ref<Link> Link::chain(Context& ctx, const ctn_value* callback, int32_t n_out) {
 void Link::call(std::span<const ctn_variable> in, std::span<ctn_variable> out) {
   const auto n_in = static_cast<int32_t>(in.size());
   const auto n_given = static_cast<int32_t>(out.size());
-  const std::string who(class_name());
   std::ranges::fill(out, nullptr);
   if (n_given != n_out_)
-    fail(CTN_EINVAL, who + " gives " + std::to_string(n_out_) + " outputs, room is for " +
-                         std::to_string(n_given));
+    fail(CTN_EINVAL, std::string(class_name()) + " gives " + std::to_string(n_out_) +
+                         " outputs, room is for " + std::to_string(n_given));
   if (!entry_) {
     if (callback_.size() == 0) fail(CTN_EINVAL, "this chain was made without a function to call");
     const ctn_callback& c = *callback_[0].u.callback;
-    check_status(c.call(c.user, in.data(), n_in, out.data(), n_given), who);
-    check_outputs(out, who);
-    return;
+    check_status(c.call(c.user, in.data(), n_in, out.data(), n_given), class_name());
+  } else {
+    const ctn_link_def& def = entry_->def;
+    if (def.n_in >= 0 && def.n_in != n_in)
+      fail(CTN_EINVAL, std::string(class_name()) + " takes " + std::to_string(def.n_in) +
+                           " inputs, got " + std::to_string(n_in));
+    check_status(def.call(def.self, this, in.data(), n_in, out.data(), n_given), class_name());
   }
-  if (entry_->def.n_in >= 0 && entry_->def.n_in != n_in)
-    fail(CTN_EINVAL, who + " takes " + std::to_string(entry_->def.n_in) + " inputs, got " +
-                         std::to_string(n_in));
-  check_status(entry_->def.call(entry_->def.self, this, in.data(), n_in, out.data(), n_given), who);
-  check_outputs(out, who);
+  check_outputs(out, class_name());
 }
 
 void Link::set_attr(size_t index, const ctn_value& value) {

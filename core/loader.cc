@@ -9,11 +9,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 
-#include "core/adopt.h"
 #include "core/file.h"
 #include "core/manifest.h"
+#include "core/plugin_entry.h"
 #include "core/plugin_search.h"
 #include "core/sys/place.h"
 #include "core/transaction.h"
@@ -23,17 +24,18 @@ namespace {
 
 namespace fs = boost::filesystem;
 
-// A library that was opened.
+// A library whose init was called: that happens once.
 struct File {
   bool loaded = false;
-  Error reason{CTN_OK, ""};  // why not
+  Error reason{CTN_ENOMEM, "memory was short when the plugin was loaded"};  // why not
 };
 
 // Leaked: libraries stay open and nothing runs at exit.
 struct State {
   std::mutex mutex;
+  std::atomic<int> process = 0;              // that has the mutex
   std::vector<std::string> dirs;             // of add_plugin_dir, newest first
-  std::map<std::string, File> files;         // by canonical path, once opened
+  std::map<std::string, File> files;         // by canonical path
   std::map<std::string, std::string> names;  // of loaded plugins: where each came from
   std::set<std::string> tried;               // manifests load_default_plugins has been through
   std::vector<std::unique_ptr<boost::dll::shared_library>> libraries;
@@ -50,17 +52,26 @@ State& state() {
 constinit thread_local bool loading = false;
 
 // Held while anything is loaded. A plugin that tries to load from its own init is refused: it would
-// wait for itself.
+// wait for itself. So is a child that was forked while another thread loaded: it would wait for
+// ever.
 class Turn {
  public:
   Turn() {
     if (loading || Registry::Transaction::running()) {
       fail(CTN_EINVAL, "plugins cannot be loaded from inside a plugin's initialisation");
     }
+    const int self = process_id();
+    if (const int holder = state().process.load(); holder != 0 && holder != self) {
+      fail(CTN_EUNSUPPORTED, "plugins were being loaded when this process was forked");
+    }
     lock_ = std::unique_lock(state().mutex);
+    state().process.store(self);
     loading = true;
   }
-  ~Turn() { loading = false; }
+  ~Turn() {
+    loading = false;
+    state().process.store(0);
+  }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
@@ -69,6 +80,7 @@ class Turn {
 };
 
 void remark(const std::string& path, std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');  // one line each
   std::vector<Remark>& all = state().report;
   const auto at =
       std::find_if(all.begin(), all.end(), [&](const Remark& r) { return r.path == path; });
@@ -79,8 +91,8 @@ void remark(const std::string& path, std::string text) {
   }
 }
 
-SearchResult search(bool use_env) {
-  SearchResult found = search_plugins(state().dirs, use_env);
+SearchResult search(const std::vector<std::string>& dirs, bool use_env) {
+  SearchResult found = search_plugins(dirs, use_env);
   for (const Remark& r : found.remarks) remark(r.path, r.text);
   for (const Manifest& m : found.manifests) {
     const auto known = std::find_if(state().report.begin(), state().report.end(),
@@ -131,46 +143,8 @@ Function* symbol(const boost::dll::shared_library& library, const char* name,
   return &library.get<Function>(name);
 }
 
-// ---- asking and initialising
-
-std::string version_text(uint32_t v) {
-  return std::to_string(v >> 16) + "." + std::to_string(v >> 8 & 0xff) + "." +
-         std::to_string(v & 0xff);
-}
-
-ctn_plugin_info ask(ctn_plugin_query_fn query, const std::string& origin) {
-  const ctn_plugin_info* given = nullptr;
-  try {
-    given = query(CTN_ABI_VERSION);
-  } catch (...) {
-    fail(CTN_EINTERNAL, "plugin " + origin + ": ctn_plugin_query let an exception out");
-  }
-  if (!given) {
-    fail(CTN_EVERSION, "plugin " + origin + ": ctn_plugin_query returned NULL for ABI " +
-                           abi_text(CTN_ABI_VERSION) + ", which says that it cannot run on it");
-  }
-  const ctn_plugin_info info = adopt(given, ("ctn_plugin_info of " + origin).c_str());
-  if (!is_plugin_name(view(info.name))) {
-    fail(CTN_EINVAL,
-         "plugin " + origin + ": its name " + quoted(view(info.name)) + " is not [a-z0-9_]{1,32}");
-  }
-  return info;
-}
-
-void check_info(const ctn_plugin_info& info, const std::string& origin,
-                std::string_view expected_name) {
+void check_name_is_free(const ctn_plugin_info& info, const std::string& origin) {
   const std::string name(view(info.name));
-  check_abi("plugin '" + name + "' " + version_text(info.version) + " (" + origin + ")",
-            info.abi_built, info.abi_min);
-  if (!expected_name.empty() && name != expected_name) {
-    fail(CTN_EINVAL, "plugin " + origin + " calls itself '" + name + "', its manifest '" +
-                         std::string(expected_name) + "'");
-  }
-  const std::string_view kind = view(info.kind);
-  if (kind != "backend" && kind != "ops" && kind != "mixed") {
-    fail(CTN_EINVAL, "plugin '" + name + "' (" + origin + "): its kind " + quoted(kind) +
-                         " is not backend, ops or mixed");
-  }
   const auto there = state().names.find(name);
   if (there != state().names.end()) {
     fail(CTN_EINVAL, "plugin '" + name + "' is loaded already from " + there->second + "; " +
@@ -178,26 +152,15 @@ void check_info(const ctn_plugin_info& info, const std::string& origin,
   }
 }
 
-void run_init(ctn_plugin_init_fn init, ctn_plugin self) {
-  ctn_status status = CTN_OK;
-  try {
-    status = init(host_table(), self);
-  } catch (...) {
-    fail(CTN_EINTERNAL, "ctn_plugin_init let an exception out");
-  }
-  check_status(status, "ctn_plugin_init");
-}
-
-// The loader's turn is the caller's.
-void ask_and_init(ctn_plugin_query_fn query, ctn_plugin_init_fn init, const std::string& origin,
-                  std::string_view expected_name) {
-  const ctn_plugin_info info = ask(query, origin);
-  check_info(info, origin, expected_name);
+// The loader's turn is the caller's. *started tells whether init was called.
+void initialise(const ctn_plugin_info& info, ctn_plugin_init_fn init, const std::string& origin,
+                bool* started) {
   const std::string name(view(info.name));
   const auto entry = state().names.emplace(name, origin).first;
   try {
     Registry::Transaction transaction(name);
-    run_init(init, transaction.handle());
+    *started = true;
+    init_in(transaction, init);
     transaction.commit();
   } catch (const std::exception& e) {
     state().names.erase(entry);
@@ -205,8 +168,11 @@ void ask_and_init(ctn_plugin_query_fn query, ctn_plugin_init_fn init, const std:
     fail(ours ? ours->code() : CTN_ENOMEM,
          "plugin '" + name + "' (" + origin + ") failed to initialise: " + e.what());
   }
-  remark(origin,
-         "loaded: " + std::string(view(info.kind)) + " " + name + " " + version_text(info.version));
+}
+
+std::string loaded_text(const ctn_plugin_info& info) {
+  return "loaded: " + std::string(view(info.kind)) + " " + std::string(view(info.name)) + " " +
+         version_text(info.version);
 }
 
 // ---- libraries and manifests
@@ -214,20 +180,25 @@ void ask_and_init(ctn_plugin_query_fn query, ctn_plugin_init_fn init, const std:
 void open_and_init(const std::string& file, std::string_view expected_name) {
   check_place(file);
   const boost::dll::shared_library& library = open_library(file);
-  // From here on the file is not tried again: its code has run.
+  auto* query =
+      symbol<std::remove_pointer_t<ctn_plugin_query_fn>>(library, "ctn_plugin_query", file);
+  auto* init = symbol<std::remove_pointer_t<ctn_plugin_init_fn>>(library, "ctn_plugin_init", file);
+  const ctn_plugin_info info = ask_plugin(query, file, expected_name);
+  check_name_is_free(info, file);
   File& entry = state().files[file];
-  entry.reason = Error(CTN_ENOMEM, "plugin " + file + ": memory was short when it was loaded");
+  bool started = false;
   try {
-    auto* query =
-        symbol<std::remove_pointer_t<ctn_plugin_query_fn>>(library, "ctn_plugin_query", file);
-    auto* init =
-        symbol<std::remove_pointer_t<ctn_plugin_init_fn>>(library, "ctn_plugin_init", file);
-    ask_and_init(query, init, file, expected_name);
+    initialise(info, init, file, &started);
     entry.loaded = true;
   } catch (const Error& e) {
     entry.reason = e;
+    if (!started) state().files.erase(file);
+    throw;
+  } catch (...) {
+    if (!started) state().files.erase(file);
     throw;
   }
+  remark(file, loaded_text(info));
 }
 
 void load_library(std::string_view path, std::string_view expected_name) {
@@ -289,14 +260,21 @@ std::string places(const SearchResult& found) {
 
 void init_plugin(ctn_plugin_query_fn query, ctn_plugin_init_fn init, std::string_view origin) {
   const Turn turn;
-  ask_and_init(query, init, std::string(origin), {});
+  const std::string from(origin);
+  const ctn_plugin_info info = ask_plugin(query, from, {});
+  check_name_is_free(info, from);
+  bool started = false;
+  initialise(info, init, from, &started);
+  remark(from, loaded_text(info));
 }
 
 void load_plugin_file(std::string_view absolute_path) {
   const Turn turn;
   if (!absolute_path.ends_with(kManifestSuffix)) return load_library(absolute_path, {});
   const Manifest m = read_manifest(canonical(absolute_path));
-  load_found(m, search(false));
+  std::vector<std::string> dirs = {m.file.substr(0, std::max<size_t>(m.file.rfind('/'), 1))};
+  dirs.insert(dirs.end(), state().dirs.begin(), state().dirs.end());
+  load_found(m, search(dirs, false));  // what it requires may lie beside it
 }
 
 void add_plugin_dir(std::string_view absolute_path) {
@@ -319,7 +297,7 @@ std::vector<std::string> load_default_plugins(bool use_env) {
   if (done.load(std::memory_order_acquire) == state().generation.load()) return {};
   const Turn turn;
   const uint64_t generation = state().generation.load();
-  const SearchResult found = search(use_env);
+  const SearchResult found = search(state().dirs, use_env);
   std::vector<std::string> failures;
   for (const Manifest& m : found.manifests) {
     if (!m.autoload || !state().tried.insert(m.file).second) continue;
@@ -338,7 +316,7 @@ const Backend& require_backend(std::string_view name, bool use_env) {
   if (!is_plugin_name(name)) fail(CTN_EINVAL, "backend name " + quoted(name));
   const Turn turn;
   if (const Backend* b = Registry::get().find_backend(name)) return *b;
-  const SearchResult found = search(use_env);
+  const SearchResult found = search(state().dirs, use_env);
   const std::string what = "backend '" + std::string(name) + "'";
   std::string reasons;
   for (const Manifest& m : found.manifests) {
@@ -369,7 +347,7 @@ std::vector<std::string> backend_preference(bool use_env) {
   }
   {
     const Turn turn;
-    for (const Manifest& m : search(use_env).manifests) {
+    for (const Manifest& m : search(state().dirs, use_env).manifests) {
       for (const std::string_view word : m.provides) {
         if (word.starts_with("backend:")) add(m.priority, word.substr(8));
       }
@@ -388,8 +366,7 @@ std::vector<std::string> backend_preference(bool use_env) {
 }
 
 std::string plugin_report() {
-  std::unique_lock<std::mutex> lock(state().mutex, std::defer_lock);
-  if (!loading) lock.lock();  // inside an init the thread has it
+  const std::optional<Turn> turn = loading ? std::nullopt : std::optional<Turn>(std::in_place);
   std::string out;
   for (const Remark& r : state().report) out += r.path + ": " + r.text + "\n";
   return out;

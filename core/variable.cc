@@ -58,8 +58,7 @@ Ref<Variable> Variable::make(Context& ctx, Array* a, bool requires_grad) {
 
 void Variable::keep_spec(const Array& a) {
   if (a.ndim > kInlineDims && a.ndim > (more_dims ? ndim : kInlineDims)) {
-    auto* dims_block =
-        static_cast<int64_t*>(ctx->alloc_object(CTN_MAX_NDIM * sizeof(int64_t)));
+    auto* dims_block = static_cast<int64_t*>(ctx->alloc_object(CTN_MAX_NDIM * sizeof(int64_t)));
     if (more_dims) ctx->free_object(more_dims, CTN_MAX_NDIM * sizeof(int64_t));
     more_dims = dims_block;
   }

@@ -48,9 +48,9 @@ struct Variable : ctn_variable_s {
   std::atomic<int32_t> refs{1};     // graph references, plus one while there are handles
   std::atomic<int32_t> handles{1};  // references of users; at 0 data and gradient go
   Context* ctx = nullptr;
-  Array* data = nullptr;       // NULL: uninitialised parameter, or no handle is left
-  Variable* grad = nullptr;    // a handle
-  Node* creator = nullptr;     // a reference
+  Array* data = nullptr;        // NULL: uninitialised parameter, or no handle is left
+  Variable* grad = nullptr;     // a handle
+  Node* creator = nullptr;      // a reference
   Variable* pending = nullptr;  // a handle: gradient being summed by a running backward
   VariableExtra* extra = nullptr;
   int32_t output = 0;  // which output of creator
@@ -66,9 +66,7 @@ struct Variable : ctn_variable_s {
   static Ref<Variable> make(Context& ctx, Array* a, bool requires_grad);
 
   // Handles, as users hold them. Ref<Variable> counts handles.
-  void retain() {
-    handles.fetch_add(1, std::memory_order_relaxed);
-  }
+  void retain() { handles.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept;
   // References of the graph.
   void retain_node() { refs.fetch_add(1, std::memory_order_relaxed); }
@@ -82,7 +80,7 @@ struct Variable : ctn_variable_s {
     return {more_dims ? more_dims : dims, static_cast<size_t>(ndim)};
   }
   VariableExtra& more();
-  void set_grad(Variable* g);  // shares g; NULL clears
+  void set_grad(Variable* g);                   // shares g; NULL clears
   void set_creator(Node* node, int32_t index);  // takes a reference to node
   void unchain() noexcept;
   bool is_parameter() const { return extra && extra->parameter; }
@@ -105,13 +103,13 @@ struct Node {
   int32_t rank = 0;
   int32_t n_in = 0, n_out = 0;  // hidden outputs included
   int32_t n_attrs = 0;
-  uint64_t mark = 0;    // the backward pass that has seen it
-  Node* next = nullptr;  // list of dead nodes waiting to be freed
-  Variable** in = nullptr;   // [n_in] graph references, NULL where absent
-  Variable** out = nullptr;  // [n_out] weak
-  Array** kept_in = nullptr;   // [n_in] references, NULL where not retained
-  Array** kept_out = nullptr;  // [n_out]
-  ctn_value* attrs = nullptr;  // [n_attrs]
+  uint64_t mark = 0;              // the backward pass that has seen it
+  Node* next = nullptr;           // list of dead nodes waiting to be freed
+  Variable** in = nullptr;        // [n_in] graph references, NULL where absent
+  Variable** out = nullptr;       // [n_out] weak
+  Array** kept_in = nullptr;      // [n_in] references, NULL where not retained
+  Array** kept_out = nullptr;     // [n_out]
+  ctn_value* attrs = nullptr;     // [n_attrs]
   int64_t* space_dims = nullptr;  // expressions whose arguments are not all of one shape
   int32_t space_ndim = -1;        // -1: the shape of the outputs
   uint32_t axes = 0, ones = 0;

@@ -20,15 +20,8 @@ ctn_status register_pooling(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_softmax(const ctn_host* host, ctn_plugin plugin);
 
 inline constexpr RegisterFn kKernelFiles[] = {
-    register_conv,
-    register_embed,
-    register_loss,
-    register_matmul,
-    register_move,
-    register_noise,
-    register_norm,
-    register_pooling,
-    register_softmax,
+    register_conv,  register_embed, register_loss,    register_matmul,  register_move,
+    register_noise, register_norm,  register_pooling, register_softmax,
     nullptr,  // ends the list
 };
 

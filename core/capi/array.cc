@@ -70,8 +70,8 @@ ctn_status ctn_array_full(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const 
   });
 }
 
-ctn_status ctn_array_from_host(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
-                               const int64_t* shape, const void* data, ctn_array* out) {
+ctn_status ctn_array_from_host(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const int64_t* shape,
+                               const void* data, ctn_array* out) {
   return guarded([&] {
     require(out, "out");
     Context& c = *to_context(ctx);
@@ -211,8 +211,6 @@ ctn_status ctn_array_to_device(ctn_array a, ctn_device device, ctn_array* out) {
   });
 }
 
-ctn_context ctn_array_context(ctn_array a) {
-  return a ? &static_cast<Array*>(a)->ctx() : nullptr;
-}
+ctn_context ctn_array_context(ctn_array a) { return a ? &static_cast<Array*>(a)->ctx() : nullptr; }
 
 }  // extern "C"

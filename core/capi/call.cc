@@ -93,8 +93,8 @@ ctn_status ctn_call_outputs(ctn_context ctx, int32_t op, const ctn_variable* in,
   return guarded([&] {
     require(n_out, "n_out");
     const VariableList inputs(in, n_in, "in");
-    *n_out = count_outputs(*to_context(ctx), op_of(op), inputs.get(),
-                           list(attrs, n_attrs, "attrs"));
+    *n_out =
+        count_outputs(*to_context(ctx), op_of(op), inputs.get(), list(attrs, n_attrs, "attrs"));
   });
 }
 
@@ -121,9 +121,8 @@ void ctn_kernel_release(ctn_kernel k) {
   delete kernel;
 }
 
-ctn_status ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in,
-                           const int64_t* axes, int32_t n_axes, int32_t keepdims,
-                           ctn_variable* out, int32_t n_out) {
+ctn_status ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in, const int64_t* axes,
+                           int32_t n_axes, int32_t keepdims, ctn_variable* out, int32_t n_out) {
   return guarded([&] {
     const UserKernel& kernel = kernel_of(k);
     const ExprFn& fn = *kernel.fn;

@@ -106,7 +106,11 @@ ctn_status ctn_link_call(ctn_link l, const ctn_variable* in, int32_t n_in, ctn_v
                          int32_t n_out) {
   return guarded([&] {
     const Ref<Link> link = Ref<Link>::share(to_link(l));  // it may let go of itself
-    std::vector<ctn_variable> results(list(out, n_out, "out").size());
+    const auto n = list(out, n_out, "out").size();
+    constexpr size_t kRoom = 16;
+    ctn_variable room[kRoom];
+    std::vector<ctn_variable> more(n > kRoom ? n : 0);
+    const std::span<ctn_variable> results(n > kRoom ? more.data() : room, n);
     link->call(list(in, n_in, "in"), results);
     std::copy(results.begin(), results.end(), out);
   });
@@ -125,8 +129,19 @@ ctn_status ctn_link_add_param(ctn_link l, ctn_str name, ctn_variable p) {
 ctn_status ctn_link_add_persistent(ctn_link l, ctn_str name, ctn_array a) {
   return guarded([&] { to_link(l)->add_persistent(view(name), *to_array(a)); });
 }
-ctn_status ctn_link_set_persistent(ctn_link l, ctn_str name, ctn_array a) {
-  return guarded([&] { to_link(l)->set_persistent(view(name), *to_array(a)); });
+ctn_status ctn_link_set_persistent(ctn_link l, ctn_str path, ctn_array a) {
+  return guarded([&] {
+    Link* owner = to_link(l);
+    std::string_view last = view(path);
+    if (const size_t slash = last.rfind('/'); slash != std::string_view::npos && slash > 0) {
+      const LinkItem& item = owner->at(last.substr(0, slash));
+      if (!item.child)
+        fail(CTN_ENOTFOUND, "'" + std::string(last.substr(0, slash)) + "' is no child link");
+      owner = item.child.get();
+      last.remove_prefix(slash + 1);
+    }
+    owner->set_persistent(last, *to_array(a));
+  });
 }
 ctn_status ctn_link_add_child(ctn_link l, ctn_str name, ctn_link child) {
   return guarded([&] { to_link(l)->add_child(view(name), *to_link(child)); });

@@ -21,6 +21,8 @@ bool is_type_variable(std::string_view s) {
          });
 }
 
+bool blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == text.npos; }
+
 std::string numbered(char which, size_t k) {
   return std::string(1, which).append(std::to_string(k));
 }
@@ -37,15 +39,15 @@ class Reader {
 
   std::shared_ptr<const Row> run() {
     declare_all();
-    if (s_.reduce.empty()) {
-      if (!s_.post.empty() || !s_.identity.empty()) {
+    if (blank(s_.reduce)) {
+      if (!blank(s_.post) || !blank(s_.identity)) {
         refuse("post and identity belong to a reduction, and reduce is empty");
       }
       read_elementwise();
     } else {
       read_reduction();
     }
-    if (!s_.grad.empty()) read_gradient();
+    if (!blank(s_.grad)) read_gradient();
     return RowAccess::make(std::move(row_));
   }
 
@@ -250,7 +252,7 @@ class Reader {
     const size_t count = row_->accs.size();
     std::string_view body = s_.post;
     std::string made;
-    if (body.empty()) {
+    if (blank(body)) {
       if (count != 1 || row_->n_out() != 1)
         refuse("post is needed with several outputs or accumulators");
       made = row_->out(0).name + " = a";
@@ -273,7 +275,7 @@ class Reader {
   }
 
   void read_identity() {
-    if (s_.identity.empty()) {
+    if (blank(s_.identity)) {
       for (const Effect& e : row_->reduce.effects) guess_identity(e);
       return;
     }

@@ -59,7 +59,7 @@ struct RowData {
 
   int32_t n_out() const { return static_cast<int32_t>(args.size()) - n_in; }
   const ArgDecl& in(int32_t i) const { return args[static_cast<size_t>(i)]; }
-  const ArgDecl& out(int32_t j) const { return args[static_cast<size_t>(n_in + j)]; }
+  const ArgDecl& out(int32_t j) const { return in(n_in + j); }
   bool is_reduction() const { return !accs.empty(); }
 };
 

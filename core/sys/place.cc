@@ -1,8 +1,9 @@
-// dladdr, stat and secure_getenv.
+// dladdr, stat, secure_getenv, getpid.
 #include "core/sys/place.h"
 
 #include <dlfcn.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
@@ -34,5 +35,7 @@ std::string_view safe_env(const char* name) {
   const char* value = secure_getenv(name);
   return value ? std::string_view(value) : std::string_view();
 }
+
+int process_id() noexcept { return getpid(); }
 
 }  // namespace catena

@@ -27,4 +27,7 @@ Place look_at(const std::string& path);
 // The environment variable, or empty; always empty in a process that runs with raised privileges.
 std::string_view safe_env(const char* name);
 
+// Of this process; another one after fork().
+int process_id() noexcept;
+
 }  // namespace catena

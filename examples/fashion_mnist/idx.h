@@ -1,4 +1,5 @@
-// Reads gzipped IDX files (http://yann.lecun.com/exdb/mnist/ describes the format): images and labels.
+// Reads gzipped IDX files (http://yann.lecun.com/exdb/mnist/ describes the format): images and
+// labels.
 #pragma once
 
 #include <zlib.h>
@@ -45,9 +46,7 @@ class IdxFile {
   struct Close {
     void operator()(gzFile f) const { gzclose(f); }
   };
-  [[noreturn]] void fail(const char* what) const {
-    throw std::runtime_error(path_ + " " + what);
-  }
+  [[noreturn]] void fail(const char* what) const { throw std::runtime_error(path_ + " " + what); }
   uint32_t number() {
     const std::vector<unsigned char> b = bytes(4);
     return static_cast<uint32_t>(b[0]) << 24 | static_cast<uint32_t>(b[1]) << 16 |

@@ -67,9 +67,7 @@ class Plot {
     y1_ = std::ceil(y1_ / y_step_) * y_step_;
     x_step_ = std::max(1.0, step(x1_ - x0_, 10));
   }
-  double px(double x) const {
-    return kLeft + (x - x0_) / (x1_ - x0_) * (kWidth - kLeft - kRight);
-  }
+  double px(double x) const { return kLeft + (x - x0_) / (x1_ - x0_) * (kWidth - kLeft - kRight); }
   double py(double y) const {
     return kHeight - kBottom - (y - y0_) / (y1_ - y0_) * (kHeight - kTop - kBottom);
   }

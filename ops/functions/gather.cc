@@ -176,16 +176,19 @@ Var sliced(Ref x, std::span<const int64_t> shape, const std::vector<Item>& items
   return op<"get_item_view">({x}, {list});
 }
 
+bool has_array(const ctn_value& slices) {
+  if (slices.kind != CTN_LIST) return slices.kind == CTN_ARRAY;
+  return std::any_of(slices.u.list, slices.u.list + slices.n,
+                     [](const ctn_value& v) { return v.kind == CTN_ARRAY || v.kind == CTN_INTS; });
+}
+
 }  // namespace
 
 Var get_item_compose(const Call& call, Vars in) {
+  const ctn_value& slices = call[attr::get_item::slices];
+  if (!has_array(slices)) return op<"get_item_view">({in[0]}, {slices});
   const Tensor x = call.in(0);
-  const std::vector<ctn_value> given = index_items(call[attr::get_item::slices]);
-  const std::vector<Item> items = resolve_items(given, x.shape());
-  const bool basic = std::none_of(items.begin(), items.end(),
-                                  [](const Item& item) { return item.kind == Item::kArray; });
-  if (basic) return op<"get_item_view">({in[0]}, {call[attr::get_item::slices]});
-
+  const std::vector<Item> items = resolve_items(index_items(slices), x.shape());
   Gather g;
   Var y = sliced(in[0], x.shape(), items, g);
   const Dims joint = joint_shape(g.positions);

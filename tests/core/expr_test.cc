@@ -301,6 +301,10 @@ TEST_CASE("expr: reductions") {
   const auto mv = reduce(moments, {1, 2, 3, 6});
   CHECK(mv[0].at(0) == 3);
   CHECK(mv[1].at(0) == 3.5);
+  // Blank texts are absent ones.
+  const Texts blanks{.map = "x", .grad = " ", .reduce = "a + b", .post = "\n ", .identity = "\t"};
+  CHECK(reduce(blanks, {1, 2})[0].at(0) == 3);
+  CHECK(row_of(blanks)->gradient(1)->n_in() == 1);
   const Texts mixed{.map = "T d = x - 1; d * d", .reduce = "a + b", .post = "y = sqrt(a)"};
   CHECK(reduce(mixed, {4, 5})[0].at(0) == 5);
 }

@@ -3,7 +3,10 @@
 #include "core/loader.h"
 
 #include <main.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <thread>
 
@@ -106,6 +109,7 @@ TEST_CASE("loader: hostile plugins are refused in words and leave nothing behind
   const Registry& r = Registry::get();
   const std::string before = r.json();
   for (const Refused& c : cases) {
+    store_error(c.code, "an old story");
     const Failure first = load(c.name);
     CHECK_MESSAGE(first.code == c.code, c.name << ": " << first.text);
     CHECK_MESSAGE(has(first.text, c.words), first.text);
@@ -259,6 +263,57 @@ TEST_CASE("loader: the order of backends for auto") {
   CHECK(mine[0] == "slow");
   CHECK(mine[1] == "nobody");
   CHECK(mine[2] == "fast");
+}
+
+TEST_CASE("loader: a manifest's neighbours are found for what it requires") {
+  const Folder folder;
+  folder.add("leader", "twin_one", "requires = follower\n");
+  folder.add("follower", "newer_built", "");
+  const Failure f = failure([&] { load_plugin_file(folder.file("leader.ctnplugin")); });
+  CHECK(!has(f.text, "was not found"));
+  CHECK(!has(f.text, "requires"));
+}
+
+namespace {
+
+int fork_pipe[2];
+
+const ctn_plugin_info* query_slow(uint32_t) {
+  static const ctn_plugin_info info = {sizeof info, CTN_ABI_VERSION, CTN_ABI_VERSION, 1,
+                                       {"slow", 4}, {"ops", 3},      {nullptr, 0}};
+  return &info;
+}
+
+// Says that it runs, and waits until the test has forked.
+ctn_status init_slow(const ctn_host*, ctn_plugin) {
+  char byte = 0;
+  return write(fork_pipe[1], "x", 1) == 1 && read(fork_pipe[0], &byte, 1) == 1 ? CTN_OK : CTN_EIO;
+}
+
+}  // namespace
+
+TEST_CASE("loader: a child forked while a plugin loads gets an error, not a hang") {
+  REQUIRE(load("good").code == CTN_OK);
+  int to_loader[2], from_loader[2];
+  REQUIRE((pipe(to_loader) == 0 && pipe(from_loader) == 0));
+  fork_pipe[0] = to_loader[0];
+  fork_pipe[1] = from_loader[1];
+  std::thread loader([] { init_plugin(query_slow, init_slow, "built in"); });
+  char byte = 0;
+  REQUIRE(read(from_loader[0], &byte, 1) == 1);
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool refused = load("otherdev").code == CTN_EUNSUPPORTED;
+    const bool usable = Registry::get().find_op("good.op") != nullptr;
+    _exit(refused && usable ? 0 : 1);
+  }
+  REQUIRE(write(to_loader[1], "x", 1) == 1);
+  loader.join();
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(has(reported("built in"), "loaded: ops slow"));
+  for (const int fd : {to_loader[0], to_loader[1], from_loader[0], from_loader[1]}) close(fd);
 }
 
 TEST_CASE("loader: directories that cannot be added") {

@@ -81,12 +81,18 @@ TEST_CASE("what was saved is loaded, into lazy parameters too") {
   REQUIRE_OK(ctn_parameter_initialize(param(from, "child/W"), 2, shape));
   REQUIRE_OK(ctn_variable_set_array(param(from, "W"), array(ctx, kF32, {2, 1}, {5, 6})));
   REQUIRE_OK(ctn_link_set_persistent(from, str("mean"), array(ctx, kF32, {2}, {8, 9})));
+  REQUIRE_OK(ctn_link_set_persistent(from, str("child/N"), array(ctx, kI64, {}, {3})));
+  CHECK_FAILS(ctn_link_set_persistent(from, str("child/W"), array(ctx, kI64, {}, {3})),
+              CTN_ENOTFOUND, "'W'");
   REQUIRE_OK(ctn_save_npz_link(from, str("m.npz"), 1));
   REQUIRE_OK(ctn_load_npz_link(to, str("m.npz"), str(""), 1));
   CHECK(counts().loaded == 2);
   CHECK(values(param(to, "W")) == Values{5, 6});
   CHECK(values(param(to, "child/W")) == Values(6, 2.0));
   CHECK(mean(to) == Values{8, 9});
+  Arr n;
+  REQUIRE_OK(ctn_link_persistent(to, str("child/N"), n.out()));
+  CHECK(values(n) == Values{3});
   // None in the file leaves what is there
   const Net lazy = model(ctx);
   REQUIRE_OK(ctn_save_npz_link(lazy, str("lazy.npz"), 1));

@@ -1,5 +1,5 @@
-// A runtime for kernels under test without the library: threads, scratch memory and errors, nothing
-// else. Ranges run on real threads in whatever order these claim them.
+// A runtime for kernels under test without the library: threads, scratch memory, errors and a place
+// to register kernels, nothing else. Ranges run on real threads in whatever order these claim them.
 #pragma once
 
 #include <catena/sdk.hpp>
@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -25,6 +26,7 @@ class FakeHost {
     table_.parallel_for = parallel_for;
     table_.scratch = scratch;
     table_.num_threads = num_threads;
+    table_.add_kernel = add_kernel;
     api_.error_message = error_message;
     catena::sdk::host = &table_;
   }
@@ -36,6 +38,30 @@ class FakeHost {
   void set_threads(int threads) { threads_ = threads; }
   // Frees what kernels took, as the runtime does when a kernel returns.
   void end_of_kernel() { taken_.clear(); }
+
+  // Takes what a file of kernels offers.
+  void take(ctn_status (*registers)(const ctn_host*, ctn_plugin)) {
+    const ctn_status status = registers(&table_, reinterpret_cast<ctn_plugin>(this));
+    if (status != CTN_OK) throw std::runtime_error(text());
+  }
+  // Runs a kernel that was taken; what it says of itself if it fails.
+  std::string run(std::string_view op, const std::vector<ctn_tensor>& in,
+                  const std::vector<ctn_tensor>& out, const std::vector<ctn_value>& attrs) {
+    ctn_run run{};
+    run.size = sizeof run;
+    run.call = {sizeof run.call,
+                static_cast<int32_t>(in.size()),
+                static_cast<int32_t>(out.size()),
+                static_cast<int32_t>(attrs.size()),
+                in.data(),
+                out.data(),
+                attrs.data(),
+                nullptr};
+    run.exec = exec();
+    const ctn_status status = kernels_.at(std::string(op)).run(nullptr, &run);
+    end_of_kernel();
+    return status == CTN_OK ? "" : text();
+  }
 
  private:
   struct Free {
@@ -54,6 +80,11 @@ class FakeHost {
     return code;
   }
   static int32_t CTN_CALL num_threads(ctn_exec e) { return self(e).threads_; }
+
+  static ctn_status CTN_CALL add_kernel(ctn_plugin p, const ctn_kernel_def* def) {
+    reinterpret_cast<FakeHost*>(p)->kernels_[std::string(def->op.p, def->op.n)] = *def;
+    return CTN_OK;
+  }
 
   // The last bytes end where the memory does, so that a sanitizer sees what goes beyond.
   static ctn_status CTN_CALL scratch(ctn_exec e, uint64_t bytes, void** out) {
@@ -87,6 +118,7 @@ class FakeHost {
 
   int threads_;
   std::vector<std::unique_ptr<void, Free>> taken_;
+  std::map<std::string, ctn_kernel_def> kernels_;
   ctn_host table_{};
   ctn_api api_{};
 };

@@ -113,10 +113,10 @@ TEST_CASE("gradients of a small network agree with finite differences, twice") {
       moved[k] += v;
       return f(vx, doubles(moved, {3, 2, 3, 3})).item();
     };
-    CHECK(first[k] == doctest::Approx((at(kStep, loss) - at(-kStep, loss)) / (2 * kStep))
-                          .epsilon(1e-6));
-    CHECK(again[k] == doctest::Approx((at(kStep, second) - at(-kStep, second)) / (2 * kStep))
-                          .epsilon(1e-5));
+    CHECK(first[k] ==
+          doctest::Approx((at(kStep, loss) - at(-kStep, loss)) / (2 * kStep)).epsilon(1e-6));
+    CHECK(again[k] ==
+          doctest::Approx((at(kStep, second) - at(-kStep, second)) / (2 * kStep)).epsilon(1e-5));
   }
 }
 

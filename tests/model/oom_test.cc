@@ -1,6 +1,6 @@
-// Every allocation of a training step fails in turn: no crash, no leak, and weights, optimizer state
-// and counts as before the step. Counts both kinds of memory: blocks of the context (cached or not)
-// and operator new.
+// Every allocation of a training step fails in turn: no crash, no leak, and weights, optimizer
+// state and counts as before the step. Counts both kinds of memory: blocks of the context (cached
+// or not) and operator new.
 #include <catena/catena.hpp>
 
 #include <cstdlib>
@@ -25,7 +25,6 @@ struct Net : Chain {
     return fc(F::dropout(h, {.ratio = 0.25}));
   }
 };
-
 
 using Bytes = std::map<std::string, std::vector<float>>;
 

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 // Draws handed out in the order recorded; asking for more, or for another kind, is an error.
 struct Draws {
   std::deque<std::pair<int32_t, Host>> left;
-  size_t used = 0;  // elements of left.front()
+  size_t used = 0;        // elements of left.front()
   bool recorded = false;  // the case has some; otherwise any numbers will do
   uint64_t state = 1;
 };

@@ -5,7 +5,8 @@
 namespace golden {
 namespace {
 
-Link create(Run& run, const std::string& cls, const std::vector<std::pair<std::string, ctn_value>>& args) {
+Link create(Run& run, const std::string& cls,
+            const std::vector<std::pair<std::string, ctn_value>>& args) {
   if (!run.entry("links", cls)) throw Skip("link '" + cls + "' is not there");
   std::vector<ctn_attr> attrs;
   for (const auto& [name, value] : args) attrs.push_back({str(name), value});

@@ -1,6 +1,6 @@
-// catena-golden DIR [--backend B] [--kind K] [--name GLOB] [--verbose]: runs the cases of a folder in
-// the golden format (DIR/index.json and archives) through the C interface. Prints each failure and
-// each reason for a skip, then "N passed, N failed, N skipped".
+// catena-golden DIR [--backend B] [--kind K] [--name GLOB] [--verbose]: runs the cases of a folder
+// in the golden format (DIR/index.json and archives) through the C interface. Prints each failure
+// and each reason for a skip, then "N passed, N failed, N skipped".
 #include <fnmatch.h>
 
 #include <cstdio>
@@ -87,8 +87,8 @@ void run_case(Run& run, const Json& c, const Options& o, Counts& counts) {
   } catch (const std::exception& e) {
     ++counts.failed;
     std::printf("FAILED  %s  %s  %s\n        %s\n", c.at("id").get<std::string>().c_str(),
-                c.value("call", c.value("construct", "")).c_str(),
-                c.value("dtype", "").c_str(), e.what());
+                c.value("call", c.value("construct", "")).c_str(), c.value("dtype", "").c_str(),
+                e.what());
   }
 }
 
@@ -120,8 +120,7 @@ int main(int argc, char** argv) try {
   run.schema = Json::parse(golden::text(text));
   Counts counts;
   for (const Json& c : index.at("cases")) run_case(run, c, o, counts);
-  for (const auto& [reason, n] : counts.reasons)
-    std::printf("skipped %d: %s\n", n, reason.c_str());
+  for (const auto& [reason, n] : counts.reasons) std::printf("skipped %d: %s\n", n, reason.c_str());
   std::printf("%d passed, %d failed, %d skipped\n", counts.passed, counts.failed, counts.skipped);
   return counts.failed ? 1 : 0;
 } catch (const std::exception& e) {

@@ -1,5 +1,7 @@
 // Golden cases of kind "optimizer" and "initializer": trajectories of parameters under recorded
 // gradients; deterministic initial values.
+#include <cmath>
+#include <cstring>
 #include <sstream>
 
 #include "case.h"
@@ -165,10 +167,29 @@ void check_after(Run& run, const Json& c, ctn_optimizer opt) {
   }
 }
 
+// GradientNoise's draws are recorded as what was added: normal draws times the deviation of the
+// step.
+void standardise_draws(Run& run, const Json& c) {
+  if (!c.contains("random") || c.at("hooks").empty()) return;
+  const Py hook = parse_py(c.at("hooks")[0].at("hook").get<std::string>());
+  if (hook.items.at(0).text != "GradientNoise") return;
+  const double eta = hook.items.at(1).number();
+  for (size_t k = 0; k < run.draws.left.size(); ++k) {
+    const double deviation =
+        std::sqrt(eta / std::pow(1 + c.at("random")[k].at("step").get<int>(), 0.55));
+    Host& draws = run.draws.left[k].second;
+    for (size_t i = 0; i < draws.size(); ++i) {
+      const double x = draws.at(i) / deviation;
+      std::memcpy(draws.bytes.data() + i * sizeof x, &x, sizeof x);
+    }
+  }
+}
+
 }  // namespace
 
 void run_optimizer(Run& run, const Json& c) {
   load_draws(run, c);
+  standardise_draws(run, c);
   const std::string name = c.at("name");
   if (!run.entry("optimizers", name)) throw Skip("optimizer '" + name + "' is not there");
   const Net net = make_net(run, c);
@@ -206,8 +227,8 @@ void run_optimizer(Run& run, const Json& c) {
     check(ctn_optimizer_update(opt.get()), "update");
     for (const Json& p : c.at("params"))
       compare(fetch(net.params.at(p.at("path")).get()),
-              slice(run.member(c, p.at("traj")), static_cast<size_t>(step) + 1), c.at("tol"), "traj",
-              p.at("path").get<std::string>() + " after step " + std::to_string(step));
+              slice(run.member(c, p.at("traj")), static_cast<size_t>(step) + 1), c.at("tol"),
+              "traj", p.at("path").get<std::string>() + " after step " + std::to_string(step));
   }
   check_after(run, c, opt.get());
 }
@@ -219,12 +240,20 @@ void run_initializer(Run& run, const Json& c) {
   Values values;
   std::vector<ctn_value> attrs(schema->at("attrs").size());
   const Py call = parse_py(c.at("construct").get<std::string>());
-  for (size_t i = 1; i < call.items.size(); ++i) attrs.at(i - 1) = values.of(call.items[i]);
+  const Json& out = c.contains("outputs") ? c.at("outputs")[0] : c;
+  const Host& expected = run.member(c, out.at("member"));
+  const Array filled = upload(run.ctx, expected);
+  for (size_t i = 1; i < call.items.size(); ++i) {
+    if (call.items[i].text == "array") {  // the text does not give it: it is what comes out
+      attrs.at(i - 1).kind = CTN_ARRAY;
+      attrs.at(i - 1).u.array = filled.get();
+    } else {
+      attrs.at(i - 1) = values.of(call.items[i]);
+    }
+  }
   for (const auto& [key, v] : call.keywords)
     for (size_t i = 0; i < attrs.size(); ++i)
       if (schema->at("attrs")[i].at("name") == key) attrs[i] = values.of(v);
-  const Json& out = c.contains("outputs") ? c.at("outputs")[0] : c;
-  const Host& expected = run.member(c, out.at("member"));
   Array a;
   check(ctn_array_new(run.ctx, expected.dtype, static_cast<int32_t>(expected.shape.size()),
                       expected.shape.data(), a.out()),

@@ -8,8 +8,8 @@ compare). The table's order is the header's order: after ABI 1.0 new functions g
 import re
 import sys
 
-PROTOTYPE = re.compile(r"^CTN_API\s+(?P<ret>[^;(]*?)CTN_CALL\s+ctn_(?P<name>\w+)\((?P<args>[^;]*)\);",
-                       re.M | re.S)
+PROTOTYPE = re.compile(
+    r"^CTN_API\s+(?P<ret>[^;(]*?)CTN_CALL\s+ctn_(?P<name>\w+)\((?P<args>[^;]*)\);", re.M | re.S)
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def wrapped(start, items, end):
 
 
 def function(op, inputs, options, every_output=False):
-    """One overload of an op, over the given inputs. An op with extra outputs on request (a mask, say)
+    """One overload of an op, over the given inputs. An op with extra outputs on request (a mask)
     gives its first; NAME_outputs gives all of them."""
     positional = [a for a in op.attrs if required(a)]
     rest = [a for a in op.attrs if not required(a)]

@@ -3,12 +3,11 @@
 
 declare -A packages=(
   [build]='g++ meson ninja-build pkg-config python3 ccache zlib1g-dev libboost-dev
-    libboost-filesystem-dev libopenblas-serial-dev'
+    libboost-filesystem-dev nlohmann-json3-dev'
   [demo]='libcairo2-dev dataset-fashion-mnist'
   [bare]='debootstrap'
   [format]='clang-format'
-  [test]='clang clang-format clang-tidy libclang-rt-14-dev llvm-14 doctest-dev nlohmann-json3-dev
-    python3-numpy'
+  [test]='clang clang-format clang-tidy libclang-rt-14-dev llvm-14 doctest-dev python3-numpy'
 )
 logs=build-logs
 

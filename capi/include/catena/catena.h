@@ -2,14 +2,19 @@
  *
  * Errors.    Functions return a ctn_status; CTN_OK is 0. After a failure ctn_error_message() gives
  *            the text for the calling thread. A failed call changes nothing and writes no output.
- * Ownership. "new" pointers are released by the caller, "borrowed" ones are valid for the call (or as
- *            long as said), "taken" ones belong to the callee. Every handle may be NULL in _release.
- * Threads.   A function may be called from any thread. Distinct handles may be used at the same time;
- *            one handle may be read by many threads, but changed by only one with no reader. Reference
+ * Ownership. "new" pointers are released by the caller, "borrowed" ones are valid for the call (or
+ * as
+ *            long as said), "taken" ones belong to the callee. Every handle may be NULL in
+ * _release. Threads.   A function may be called from any thread. Distinct handles may be used at
+ * the same time;
+ *            one handle may be read by many threads, but changed by only one with no reader.
+ *            Reference
  *            counts are atomic.
- * Contexts.  Arrays, variables, links and optimizers belong to the context they were made in; mixing
+ * Contexts.  Arrays, variables, links and optimizers belong to the context they were made in;
+ * mixing
  *            contexts is CTN_EINVAL. Ops, backends and plugins are registered once per process.
- * Silence.   The library prints nothing, never exits and never aborts; see ctn_context_options.log. */
+ * Silence.   The library prints nothing, never exits and never aborts; see ctn_context_options.log.
+ * */
 #ifndef CATENA_CATENA_H
 #define CATENA_CATENA_H
 
@@ -25,7 +30,8 @@ extern "C" {
 #define CTN_API
 #endif
 
-/* ==== library ==================================================================================== */
+/* ==== library ====================================================================================
+ * */
 
 /* Version of the running library: major << 16 | minor << 8 | patch. */
 CTN_API uint32_t CTN_CALL ctn_version(void);
@@ -38,7 +44,8 @@ CTN_API ctn_status CTN_CALL ctn_error_code(void);
 /* Fixed English name of a code, e.g. "invalid argument". */
 CTN_API const char* CTN_CALL ctn_status_name(ctn_status status);
 
-/* ==== plugins and registry (per process) ========================================================= */
+/* ==== plugins and registry (per process) =========================================================
+ * */
 
 /* Loads the plugin at an absolute path. Loading the same file again is a no-op. */
 CTN_API ctn_status CTN_CALL ctn_plugin_load(ctn_str path);
@@ -60,7 +67,8 @@ CTN_API ctn_status CTN_CALL ctn_op_arity(int32_t op, int32_t* n_in, int32_t* n_o
  * initializers, backends. Borrowed until the next call of it on this thread. */
 CTN_API ctn_status CTN_CALL ctn_schema_json(ctn_str* out);
 
-/* ==== context ==================================================================================== */
+/* ==== context ====================================================================================
+ * */
 
 enum {
   CTN_CONTEXT_NO_ENV = 1u /* read no environment variable */
@@ -70,18 +78,18 @@ enum {
 typedef struct ctn_context_options {
   uint32_t size;
   uint32_t flags;
-  ctn_str device;         /* "cpu", "intel64", "cuda:0", "auto"; empty: "cpu". Named means required */
-  int32_t threads;        /* 0: CATENA_NUM_THREADS, else the CPUs this process may use */
+  ctn_str device;  /* "cpu", "intel64", "cuda:0", "auto"; empty: "cpu". Named means required */
+  int32_t threads; /* 0: CATENA_NUM_THREADS, else the CPUs this process may use */
   uint32_t reserved;
-  uint64_t memory_limit;  /* bytes the context may hold, all devices and caches; 0: none */
-  uint64_t seed;          /* of the default random numbers */
+  uint64_t memory_limit;   /* bytes the context may hold, all devices and caches; 0: none */
+  uint64_t seed;           /* of the default random numbers */
   ctn_allocator allocator; /* size 0: the system's */
   ctn_io io;               /* size 0: POSIX files */
   ctn_executor executor;   /* size 0: own thread pool */
   ctn_random random;       /* size 0: Philox 4x32-10 */
   ctn_log_fn log;          /* NULL: silent */
   void* log_user;
-  int32_t log_level;       /* 0: CTN_LOG_WARN */
+  int32_t log_level; /* 0: CTN_LOG_WARN */
   int32_t reserved2;
 } ctn_context_options;
 
@@ -96,7 +104,8 @@ CTN_API ctn_status CTN_CALL ctn_context_device(ctn_context ctx, ctn_device* devi
                                                ctn_str* backend);
 /* Device by name, loading its backend: "cuda:1". */
 CTN_API ctn_status CTN_CALL ctn_device_find(ctn_context ctx, ctn_str name, ctn_device* out);
-/* What the backend says of the context's device ("avx512", "NVIDIA H100"); lives with the process. */
+/* What the backend says of the context's device ("avx512", "NVIDIA H100"); lives with the process.
+ * */
 CTN_API ctn_status CTN_CALL ctn_device_name(ctn_context ctx, ctn_str* out);
 /* How many threads work at once for the context, the caller's included. */
 CTN_API int32_t CTN_CALL ctn_context_threads(ctn_context ctx);
@@ -123,7 +132,7 @@ typedef struct ctn_memory_stats {
   uint64_t cached;    /* bytes kept for reuse */
   uint64_t peak_held; /* highest `held` so far */
   uint64_t peak_used;
-  uint64_t allocations; /* blocks handed out so far */
+  uint64_t allocations;     /* blocks handed out so far */
   uint64_t raw_allocations; /* requests to allocator and devices so far */
 } ctn_memory_stats;
 /* out->size must be set. */
@@ -137,7 +146,8 @@ CTN_API ctn_status CTN_CALL ctn_random_seed(ctn_context ctx, uint64_t seed);
 /* Random numbers into host memory; kind and dst as in ctn_random.draw. */
 CTN_API ctn_status CTN_CALL ctn_random_draw(ctn_context ctx, int32_t kind, void* dst, int64_t n);
 
-/* ==== arrays ===================================================================================== */
+/* ==== arrays =====================================================================================
+ * */
 
 /* C-order array on the context's device with undefined content. shape: [ndim], 0 allowed. */
 CTN_API ctn_status CTN_CALL ctn_array_new(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
@@ -155,8 +165,8 @@ CTN_API ctn_status CTN_CALL ctn_array_from_host(ctn_context ctx, ctn_dtype dtype
 CTN_API ctn_status CTN_CALL ctn_array_wrap(ctn_context ctx, const ctn_dltensor* view,
                                            void(CTN_CALL* drop)(void* user), void* user,
                                            ctn_array* out);
-/* DLPack exchange without copying. Import takes `t` (on failure too: its deleter has run); read-only
- * tensors are copied. Export: new, the consumer calls its deleter. */
+/* DLPack exchange without copying. Import takes `t` (on failure too: its deleter has run);
+ * read-only tensors are copied. Export: new, the consumer calls its deleter. */
 CTN_API ctn_status CTN_CALL ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out);
 CTN_API ctn_status CTN_CALL ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out);
 CTN_API void CTN_CALL ctn_array_retain(ctn_array a);
@@ -172,8 +182,8 @@ CTN_API ctn_status CTN_CALL ctn_array_fill(ctn_array a, const ctn_value* value);
 CTN_API ctn_status CTN_CALL ctn_array_assign(ctn_array dst, ctn_array src);
 /* C-order copy with another dtype (lanes 0: the same). *out: new. */
 CTN_API ctn_status CTN_CALL ctn_array_copy(ctn_array a, ctn_dtype dtype, ctn_array* out);
-/* View of the same memory; strides in elements, offset in elements from a's element 0; every element
- * must lie inside a's storage. *out: new. */
+/* View of the same memory; strides in elements, offset in elements from a's element 0; every
+ * element must lie inside a's storage. *out: new. */
 CTN_API ctn_status CTN_CALL ctn_array_strided(ctn_array a, int32_t ndim, const int64_t* shape,
                                               const int64_t* strides, int64_t offset,
                                               ctn_array* out);
@@ -185,7 +195,8 @@ CTN_API ctn_status CTN_CALL ctn_array_to_device(ctn_array a, ctn_device device, 
 /* The context it belongs to; borrowed. */
 CTN_API ctn_context CTN_CALL ctn_array_context(ctn_array a);
 
-/* ==== calling functions ========================================================================== */
+/* ==== calling functions ==========================================================================
+ * */
 
 /* Calls op on in[n_in] (borrowed; NULL for an absent optional input). attrs[n_attrs] follow the
  * schema's order and may be cut short; CTN_ABSENT takes the default. out[n_out]: new, n_out as the
@@ -219,13 +230,14 @@ CTN_API ctn_status CTN_CALL ctn_kernel_create(ctn_context ctx, const ctn_kernel_
                                               ctn_kernel* out);
 CTN_API void CTN_CALL ctn_kernel_retain(ctn_kernel k);
 CTN_API void CTN_CALL ctn_kernel_release(ctn_kernel k);
-/* Elementwise: inputs broadcast against each other. Reduction: axes[n_axes] are reduced (NULL: all),
- * kept with size 1 if keepdims. Differentiable where the expression is. out: new. */
+/* Elementwise: inputs broadcast against each other. Reduction: axes[n_axes] are reduced (NULL:
+ * all), kept with size 1 if keepdims. Differentiable where the expression is. out: new. */
 CTN_API ctn_status CTN_CALL ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in,
                                             const int64_t* axes, int32_t n_axes, int32_t keepdims,
                                             ctn_variable* out, int32_t n_out);
 
-/* ==== variables ================================================================================== */
+/* ==== variables ==================================================================================
+ * */
 
 /* A leaf over `a` (borrowed, kept). requires_grad 0 for labels and constants. *out: new. */
 CTN_API ctn_status CTN_CALL ctn_variable_new(ctn_array a, int32_t requires_grad, ctn_variable* out);
@@ -257,26 +269,27 @@ CTN_API ctn_status CTN_CALL ctn_variable_unchain(ctn_variable v);
 CTN_API ctn_status CTN_CALL ctn_variable_unchain_backward(ctn_variable v);
 CTN_API ctn_context CTN_CALL ctn_variable_context(ctn_variable v);
 
-/* A slot for a binding's own object: `drop` runs when the variable goes or the slot is set again. */
+/* A slot for a binding's own object: `drop` runs when the variable goes or the slot is set again.
+ * */
 CTN_API ctn_status CTN_CALL ctn_variable_set_user(ctn_variable v, void* user,
                                                   void(CTN_CALL* drop)(void* user));
 CTN_API void* CTN_CALL ctn_variable_user(ctn_variable v);
 
 typedef struct ctn_backward_options {
   uint32_t size;
-  int32_t retain_grad;          /* keep gradients of intermediate variables */
+  int32_t retain_grad;            /* keep gradients of intermediate variables */
   int32_t enable_double_backprop; /* record the gradient computation */
   uint32_t reserved;
-  double loss_scale;            /* 0: none; the starting gradient is multiplied by it, optimizers
-                                 * divide the gradients of parameters by it */
+  double loss_scale; /* 0: none; the starting gradient is multiplied by it, optimizers
+                      * divide the gradients of parameters by it */
 } ctn_backward_options;
 /* Back-propagates from v. A scalar without gradient starts from 1. Gradients of leaves accumulate.
  * options may be NULL. Without history it does nothing. */
 CTN_API ctn_status CTN_CALL ctn_variable_backward(ctn_variable v,
                                                   const ctn_backward_options* options);
 /* Gradients of outputs with respect to inputs, without touching any variable's gradient.
- * grad_outputs, grad_inputs: NULL or arrays with NULL entries; grads[n_in]: new, NULL where an input
- * does not matter. */
+ * grad_outputs, grad_inputs: NULL or arrays with NULL entries; grads[n_in]: new, NULL where an
+ * input does not matter. */
 typedef struct ctn_grad_options {
   uint32_t size;
   int32_t set_grad;
@@ -290,7 +303,8 @@ CTN_API ctn_status CTN_CALL ctn_grad_of(const ctn_variable* outputs, int32_t n_o
                                         const ctn_variable* inputs, int32_t n_in,
                                         const ctn_grad_options* options, ctn_variable* grads);
 
-/* Function hooks: called for every op of the calling thread, before and after forward and backward. */
+/* Function hooks: called for every op of the calling thread, before and after forward and backward.
+ * */
 enum {
   CTN_HOOK_FORWARD_PRE = 0,
   CTN_HOOK_FORWARD_POST = 1,
@@ -308,7 +322,8 @@ CTN_API ctn_status CTN_CALL ctn_function_hook_add(ctn_context ctx, const ctn_fun
                                                   uint64_t* id);
 CTN_API ctn_status CTN_CALL ctn_function_hook_remove(ctn_context ctx, uint64_t id);
 
-/* ==== parameters and links ======================================================================= */
+/* ==== parameters and links =======================================================================
+ * */
 
 /* A named parameter made by initializer class `initializer` with its attributes. shape NULL (ndim
  * ignored): uninitialised until ctn_parameter_initialize. *out: new variable, requires gradient. */
@@ -345,16 +360,17 @@ CTN_API ctn_context CTN_CALL ctn_link_context(ctn_link l);
  * parameter is one of ctn_parameter_new or any leaf. A link may have several parents, no cycles. */
 CTN_API ctn_status CTN_CALL ctn_link_add_param(ctn_link l, ctn_str name, ctn_variable p);
 CTN_API ctn_status CTN_CALL ctn_link_add_persistent(ctn_link l, ctn_str name, ctn_array a);
-CTN_API ctn_status CTN_CALL ctn_link_set_persistent(ctn_link l, ctn_str name, ctn_array a);
 CTN_API ctn_status CTN_CALL ctn_link_add_child(ctn_link l, ctn_str name, ctn_link child);
+/* Replaces a persistent value; path as below. */
+CTN_API ctn_status CTN_CALL ctn_link_set_persistent(ctn_link l, ctn_str path, ctn_array a);
 /* By path relative to l ("l1/W"); new references. */
 CTN_API ctn_status CTN_CALL ctn_link_param(ctn_link l, ctn_str path, ctn_variable* out);
 CTN_API ctn_status CTN_CALL ctn_link_persistent(ctn_link l, ctn_str path, ctn_array* out);
 CTN_API ctn_status CTN_CALL ctn_link_child(ctn_link l, ctn_str path, ctn_link* out);
-/* Walks l and its descendants: parameters and persistent values of a link in order of addition, then
- * each child and what is below it. path "/l1/W" is borrowed for the callback, like the handles;
- * exactly one of param, persistent, child is given. A status that is not CTN_OK stops the walk and
- * is returned. */
+/* Walks l and its descendants: parameters and persistent values of a link in order of addition,
+ * then each child and what is below it. path "/l1/W" is borrowed for the callback, like the
+ * handles; exactly one of param, persistent, child is given. A status that is not CTN_OK stops the
+ * walk and is returned. */
 typedef ctn_status(CTN_CALL* ctn_link_visitor)(void* user, ctn_str path, ctn_variable param,
                                                ctn_array persistent, ctn_link child);
 CTN_API ctn_status CTN_CALL ctn_link_visit(ctn_link l, ctn_link_visitor visitor, void* user);
@@ -366,7 +382,8 @@ CTN_API ctn_status CTN_CALL ctn_link_set_attr(ctn_link l, int32_t index, const c
  * NULL clears. Reading gives a new reference, or NULL where there is none. */
 CTN_API ctn_status CTN_CALL ctn_link_set_state(ctn_link l, ctn_str name, ctn_variable v);
 CTN_API ctn_status CTN_CALL ctn_link_state(ctn_link l, ctn_str name, ctn_variable* out);
-/* SHARE: new parameters over the same arrays. COPY: new arrays. INIT: new arrays, initialised anew. */
+/* SHARE: new parameters over the same arrays. COPY: new arrays. INIT: new arrays, initialised anew.
+ * */
 enum { CTN_COPY_SHARE = 0, CTN_COPY_COPY = 1, CTN_COPY_INIT = 2 };
 CTN_API ctn_status CTN_CALL ctn_link_copy(ctn_link l, int32_t mode, ctn_link* out);
 CTN_API ctn_status CTN_CALL ctn_link_clear_grads(ctn_link l);
@@ -378,7 +395,8 @@ CTN_API ctn_status CTN_CALL ctn_link_to_device(ctn_link l, ctn_device device);
  * switched: setting up an optimizer enables all. */
 CTN_API ctn_status CTN_CALL ctn_link_enable_update(ctn_link l, int32_t enabled);
 
-/* ==== optimizers ================================================================================= */
+/* ==== optimizers =================================================================================
+ * */
 
 CTN_API ctn_status CTN_CALL ctn_optimizer_create(ctn_context ctx, ctn_str name,
                                                  const ctn_value* hyper, int32_t n_hyper,
@@ -392,23 +410,23 @@ CTN_API void CTN_CALL ctn_optimizer_release(ctn_optimizer o);
  * updated until the next setup. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_setup(ctn_optimizer o, ctn_link target);
 /* Runs hooks, then updates every enabled parameter. Parameters without gradient get one of zeros
- * first, uninitialised ones are skipped. If it fails, weights, states and counts are what they were;
- * hooks may have changed gradients. */
+ * first, uninitialised ones are skipped. If it fails, weights, states and counts are what they
+ * were; hooks may have changed gradients. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_update(ctn_optimizer o);
 CTN_API ctn_status CTN_CALL ctn_optimizer_set_hyper(ctn_optimizer o, ctn_str name, double value);
 /* A hyperparameter, or what the rule derives from them for the update just done (Adam's lr). */
 CTN_API ctn_status CTN_CALL ctn_optimizer_get_hyper(ctn_optimizer o, ctn_str name, double* out);
 /* One parameter's own hyperparameter (path as in ctn_link_param), before the optimizer's. */
-CTN_API ctn_status CTN_CALL ctn_optimizer_set_rule_hyper(ctn_optimizer o, ctn_str path, ctn_str name,
-                                                         double value);
-CTN_API ctn_status CTN_CALL ctn_optimizer_get_rule_hyper(ctn_optimizer o, ctn_str path, ctn_str name,
-                                                         double* out);
+CTN_API ctn_status CTN_CALL ctn_optimizer_set_rule_hyper(ctn_optimizer o, ctn_str path,
+                                                         ctn_str name, double value);
+CTN_API ctn_status CTN_CALL ctn_optimizer_get_rule_hyper(ctn_optimizer o, ctn_str path,
+                                                         ctn_str name, double* out);
 CTN_API ctn_status CTN_CALL ctn_optimizer_enable_rule(ctn_optimizer o, ctn_str path,
                                                       int32_t enabled);
 enum { CTN_TIMING_AUTO = 0, CTN_TIMING_PRE = 1, CTN_TIMING_POST = 2 }; /* AUTO: as the class says */
 /* Adds a hook of a registered class under `name` (empty: the class's name); path empty: to the
- * optimizer, else to that parameter's rule. Hooks run before (after) the update in order of addition.
- * attrs in schema order. */
+ * optimizer, else to that parameter's rule. Hooks run before (after) the update in order of
+ * addition. attrs in schema order. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path, ctn_str hook,
                                                    ctn_str name, int32_t timing,
                                                    const ctn_value* attrs, int32_t n_attrs);
@@ -416,9 +434,9 @@ CTN_API ctn_status CTN_CALL ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path
 CTN_API ctn_status CTN_CALL ctn_optimizer_add_callback(ctn_optimizer o, ctn_str path, ctn_str name,
                                                        int32_t timing, const ctn_callback* hook);
 CTN_API ctn_status CTN_CALL ctn_optimizer_remove_hook(ctn_optimizer o, ctn_str path, ctn_str name);
-/* The loss scale that a loop shall hand to backward (0: none). Nothing else depends on it: parameters
- * remember the scale of their last backward, and update divides their gradients by that, after the
- * optimizer's hooks, before the rules and theirs. */
+/* The loss scale that a loop shall hand to backward (0: none). Nothing else depends on it:
+ * parameters remember the scale of their last backward, and update divides their gradients by that,
+ * after the optimizer's hooks, before the rules and theirs. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_set_loss_scale(ctn_optimizer o, double scale);
 CTN_API ctn_status CTN_CALL ctn_optimizer_loss_scale(ctn_optimizer o, double* scale);
 /* Float16 parameters are updated through float32 copies. */
@@ -435,12 +453,14 @@ CTN_API ctn_status CTN_CALL ctn_optimizer_state(ctn_optimizer o, ctn_str path, c
 /* The target, new. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_target(ctn_optimizer o, ctn_link* out);
 
-/* ==== files ====================================================================================== */
+/* ==== files ======================================================================================
+ * */
 
 /* NumPy .npz files as Chainer writes them; through the context's ctn_io. Saving is atomic. */
 CTN_API ctn_status CTN_CALL ctn_save_npz_link(ctn_link l, ctn_str path, int32_t compress);
-/* Parameters missing in the file are an error unless strict is 0; extra entries are ignored. Nothing
- * changes if it fails. `prefix` is put in front of every path ("", "updater/model:main/"). */
+/* Parameters missing in the file are an error unless strict is 0; extra entries are ignored.
+ * Nothing changes if it fails. `prefix` is put in front of every path ("", "updater/model:main/").
+ * */
 CTN_API ctn_status CTN_CALL ctn_load_npz_link(ctn_link l, ctn_str path, ctn_str prefix,
                                               int32_t strict);
 CTN_API ctn_status CTN_CALL ctn_save_npz_optimizer(ctn_optimizer o, ctn_str path, int32_t compress);

@@ -34,9 +34,9 @@ typedef struct ctn_inst {
   uint8_t flags; /* 0 */
   int32_t a, b, c;
   union {
-    int64_t i; /* CONST of a bool or signed type */
+    int64_t i;  /* CONST of a bool or signed type */
     uint64_t u; /* CONST of an unsigned type */
-    double f;  /* CONST of a floating type */
+    double f;   /* CONST of a floating type */
   } imm;
 } ctn_inst;
 
@@ -69,9 +69,9 @@ enum {
   CTN_X_TMOD = 39, /* C fmod, sign of x; integer x % 0 = 0 */
   CTN_X_NEG = 40,
   CTN_X_ABS = 41,
-  CTN_X_MIN = 42, /* NaN if either is NaN; of 0 and -0 either one */
-  CTN_X_MAX = 43, /* NaN if either is NaN */
-  CTN_X_POW = 44, /* integer: repeated multiplication; negative exponent gives 0 (1, -1 exact) */
+  CTN_X_MIN = 42,  /* NaN if either is NaN; of 0 and -0 either one */
+  CTN_X_MAX = 43,  /* NaN if either is NaN */
+  CTN_X_POW = 44,  /* integer: repeated multiplication; negative exponent gives 0 (1, -1 exact) */
   CTN_X_SIGN = 45, /* -1, 0, 1; NaN stays */
   /* comparison: bool result, operands of one type; NaN compares false except NE */
   CTN_X_EQ = 64,
@@ -112,7 +112,7 @@ enum {
   CTN_X_FLOOR = 119,
   CTN_X_CEIL = 120,
   CTN_X_TRUNC = 121,
-  CTN_X_RINT = 122, /* halves to even */
+  CTN_X_RINT = 122,    /* halves to even */
   CTN_X_SIGMOID = 123, /* 1 / (1 + exp(-x)) without overflow */
   CTN_X_ISNAN = 124,   /* bool result */
   CTN_X_ISINF = 125,
@@ -172,18 +172,19 @@ typedef struct ctn_exec_s* ctn_exec;
  * launched with a 0 among the reduced dimensions and must give post(identity). */
 typedef struct ctn_launch {
   uint32_t size;
-  int32_t ndim;          /* of the iteration space, 0 allowed */
-  int32_t n_reduced;     /* the last n_reduced dimensions are reduced away */
+  int32_t ndim;      /* of the iteration space, 0 allowed */
+  int32_t n_reduced; /* the last n_reduced dimensions are reduced away */
   int32_t reserved;
-  const int64_t* shape;  /* [ndim], outermost first */
-  void* const* data;     /* [n_args] address of element 0 */
-  const int64_t* strides; /* [n_args][ndim] bytes; 0 broadcasts; outputs have 0 where reduced */
-  const int64_t* counts; /* [n_args] elements of RAW arguments, else 0 */
+  const int64_t* shape;    /* [ndim], outermost first */
+  void* const* data;       /* [n_args] address of element 0 */
+  const int64_t* strides;  /* [n_args][ndim] bytes; 0 broadcasts; outputs have 0 where reduced */
+  const int64_t* counts;   /* [n_args] elements of RAW arguments, else 0 */
   const uint64_t* scalars; /* [n_scalars] bits of the parameter's type in the low bytes */
   ctn_exec exec;
 } ctn_launch;
 
-/* ==== schemas ==================================================================================== */
+/* ==== schemas ====================================================================================
+ * */
 
 enum {
   CTN_IN_OPTIONAL = 1u, /* may be NULL */
@@ -192,8 +193,9 @@ enum {
 };
 typedef struct ctn_input_def {
   ctn_str name;
-  /* classes f(loating) i (signed) u(nsigned) b(ool) n (numbers) a(ny), several as in "fi", or names,
-   * "float32|int32". Inputs of an expression share one dtype, T, unless ":U" gives a variable. */
+  /* classes f(loating) i (signed) u(nsigned) b(ool) n (numbers) a(ny), several as in "fi", or
+   * names, "float32|int32". Inputs of an expression share one dtype, T, unless ":U" gives a
+   * variable. */
   ctn_str type;
   uint32_t flags;
   uint32_t reserved;
@@ -201,7 +203,7 @@ typedef struct ctn_input_def {
 
 typedef struct ctn_output_def {
   ctn_str name;
-  ctn_str type; /* "=x" dtype of input x, a dtype name, or empty: infer or compose decides */
+  ctn_str type;   /* "=x" dtype of input x, a dtype name, or empty: infer or compose decides */
   uint32_t flags; /* CTN_OUT_* */
   uint32_t reserved;
 } ctn_output_def;
@@ -245,11 +247,11 @@ typedef struct ctn_call_info {
 typedef struct ctn_grad_s* ctn_grad;
 
 enum {
-  CTN_OP_NODIFF = 1u,      /* outputs never require a gradient */
-  CTN_OP_RANDOM = 2u,      /* draws random numbers */
-  CTN_OP_ONCE = 4u,        /* differentiable once; a second time is CTN_EGRAD */
-  CTN_OP_SAME_SHAPE = 8u,  /* expression: inputs must have equal shapes, as Chainer asks */
-  CTN_OP_INTERNAL = 16u    /* not part of the public surface (gradient primitives) */
+  CTN_OP_NODIFF = 1u,     /* outputs never require a gradient */
+  CTN_OP_RANDOM = 2u,     /* draws random numbers */
+  CTN_OP_ONCE = 4u,       /* differentiable once; a second time is CTN_EGRAD */
+  CTN_OP_SAME_SHAPE = 8u, /* expression: inputs must have equal shapes, as Chainer asks */
+  CTN_OP_INTERNAL = 16u   /* not part of the public surface (gradient primitives) */
 };
 
 /* One op. Exactly one of three kinds:
@@ -290,7 +292,8 @@ typedef struct ctn_op_def {
   ctn_status(CTN_CALL* count)(void* self, const ctn_call_info* call, int32_t* n_out);
 } ctn_op_def;
 
-/* ==== kernels ==================================================================================== */
+/* ==== kernels ====================================================================================
+ * */
 
 enum {
   CTN_KERNEL_STRIDED = 1u, /* accepts any strides; otherwise inputs arrive in C order */
@@ -334,7 +337,8 @@ typedef struct ctn_kernel_def {
   void(CTN_CALL* drop)(void* self, void* state); /* with plan */
 } ctn_kernel_def;
 
-/* ==== backends =================================================================================== */
+/* ==== backends ===================================================================================
+ * */
 
 enum {
   CTN_BACKEND_HOST_MEMORY = 1u, /* device memory can be read by the CPU */
@@ -345,7 +349,7 @@ enum {
 typedef struct ctn_device_info {
   uint32_t size;
   uint32_t flags;
-  ctn_str name;     /* e.g. "avx512", "NVIDIA H100"; lives as long as the process */
+  ctn_str name;       /* e.g. "avx512", "NVIDIA H100"; lives as long as the process */
   uint64_t mem_total; /* bytes, 0 unknown */
   uint64_t mem_free;
 } ctn_device_info;
@@ -354,9 +358,9 @@ typedef struct ctn_device_info {
  * device_count, alloc, free and copy are required. */
 typedef struct ctn_backend_def {
   uint32_t size;
-  uint32_t flags; /* CTN_BACKEND_* */
-  ctn_str name;   /* "cpu"; devices are named "NAME" or "NAME:ID" */
-  ctn_str parent; /* backend whose kernels and members are inherited; empty: none */
+  uint32_t flags;      /* CTN_BACKEND_* */
+  ctn_str name;        /* "cpu"; devices are named "NAME" or "NAME:ID" */
+  ctn_str parent;      /* backend whose kernels and members are inherited; empty: none */
   int32_t device_type; /* DLPack code */
   int32_t priority;    /* order for "auto", higher first */
   void* self;
@@ -387,7 +391,8 @@ typedef struct ctn_backend_def {
   void* reserved[8];
 } ctn_backend_def;
 
-/* ==== links, optimizers, hooks, initializers ====================================================== */
+/* ==== links, optimizers, hooks, initializers
+ * ====================================================== */
 
 /* A link class. The runtime's link object keeps parameters, persistent values and children by name
  * and reaches the class only through this table; NULL members take the default behaviour. */
@@ -453,8 +458,9 @@ typedef struct ctn_sum_def {
   ctn_str map; /* expression over param, grad and the numeric attributes, of type float64 */
 } ctn_sum_def;
 
-/* What a hook's callback is handed. Parameters are initialised and have gradients; of a hook that was
- * added to one parameter's rule, that parameter alone (its float32 copy, where there is one). */
+/* What a hook's callback is handed. Parameters are initialised and have gradients; of a hook that
+ * was added to one parameter's rule, that parameter alone (its float32 copy, where there is one).
+ * */
 typedef struct ctn_hook_call {
   uint32_t size;
   int32_t n;
@@ -503,7 +509,8 @@ typedef struct ctn_initializer_def {
   ctn_status(CTN_CALL* fill)(void* self, ctn_array a, const ctn_value* attrs);
 } ctn_initializer_def;
 
-/* ==== the host table ============================================================================= */
+/* ==== the host table =============================================================================
+ * */
 
 typedef struct ctn_plugin_s* ctn_plugin;
 
@@ -527,10 +534,11 @@ typedef struct ctn_host {
   ctn_status(CTN_CALL* add_hook)(ctn_plugin p, const ctn_hook_def* def);
   ctn_status(CTN_CALL* add_initializer)(ctn_plugin p, const ctn_initializer_def* def);
 
-  /* For kernels and launches. Ranges handed to fn are [k*grain, min(n, (k+1)*grain)): they depend on
-   * n and grain alone, so results do not depend on the number of threads. Returns the status of the
-   * lowest failing range. Nested calls run in the calling thread. */
-  ctn_status(CTN_CALL* parallel_for)(ctn_exec e, int64_t n, int64_t grain, ctn_range_fn fn, void* arg);
+  /* For kernels and launches. Ranges handed to fn are [k*grain, min(n, (k+1)*grain)): they depend
+   * on n and grain alone, so results do not depend on the number of threads. Returns the status of
+   * the lowest failing range. Nested calls run in the calling thread. */
+  ctn_status(CTN_CALL* parallel_for)(ctn_exec e, int64_t n, int64_t grain, ctn_range_fn fn,
+                                     void* arg);
   /* 64-byte aligned memory in the context's ledger, freed when the kernel returns. Not for use
    * inside parallel_for bodies. */
   ctn_status(CTN_CALL* scratch)(ctn_exec e, uint64_t bytes, void** out);
@@ -562,15 +570,16 @@ typedef struct ctn_host {
   const void*(CTN_CALL* extension)(ctn_str name, uint32_t version);
 } ctn_host;
 
-/* ==== entry points =============================================================================== */
+/* ==== entry points ===============================================================================
+ * */
 
 typedef struct ctn_plugin_info {
   uint32_t size;
   uint32_t abi_built; /* CTN_ABI_VERSION */
   uint32_t abi_min;   /* the lowest ABI it runs on */
-  uint32_t version; /* major << 16 | minor << 8 | patch */
-  ctn_str name; /* [a-z0-9_]{1,32}, equal to the manifest's */
-  ctn_str kind; /* "backend", "ops" or "mixed" */
+  uint32_t version;   /* major << 16 | minor << 8 | patch */
+  ctn_str name;       /* [a-z0-9_]{1,32}, equal to the manifest's */
+  ctn_str kind;       /* "backend", "ops" or "mixed" */
   ctn_str license;
 } ctn_plugin_info;
 

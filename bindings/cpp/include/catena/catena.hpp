@@ -1,7 +1,7 @@
-// catena.hpp: the C++20 interface, header-only over <catena/catena.h>. Handles are values that share
-// what they name; failures are exceptions derived from catena::Error. Functions are in catena::F,
-// links in catena::L, optimizers and hooks in namespaces of their names, as in Chainer. The inline
-// namespace keeps names apart from those of a library that is linked statically.
+// catena.hpp: the C++20 interface, header-only over <catena/catena.h>. Handles are values that
+// share what they name; failures are exceptions derived from catena::Error. Functions are in
+// catena::F, links in catena::L, optimizers and hooks in namespaces of their names, as in Chainer.
+// The inline namespace keeps names apart from those of a library that is linked statically.
 #pragma once
 
 #include <catena/cpp/array.hpp>

@@ -106,8 +106,8 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   template <class T = double>
   T item() const {
     if (size() != 1)
-      throw InvalidArgument(CTN_EINVAL, "item: the array has " + std::to_string(size()) +
-                                            " elements");
+      throw InvalidArgument(CTN_EINVAL,
+                            "item: the array has " + std::to_string(size()) + " elements");
     double v = 0;
     check(ctn_array_to_host(astype(float64).get(), &v, sizeof v));
     return static_cast<T>(v);
@@ -122,4 +122,4 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   }
 };
 
-}  // namespace catena::cpp
+}  // namespace catena::inline cpp

@@ -1,5 +1,5 @@
-// Context: memory, threads, random numbers and configuration of everything made in it; and scopes of
-// configuration. The context made last on a thread is its current one.
+// Context: memory, threads, random numbers and configuration of everything made in it; and scopes
+// of configuration. The context made last on a thread is its current one.
 #pragma once
 
 #include <catena/cpp/error.hpp>
@@ -20,14 +20,15 @@ struct ContextOptions {
   int log_level = CTN_LOG_WARN;
 };
 
-class Context
-    : public detail::Handle<ctn_context, ctn_context_retain, ctn_context_release> {
+class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_context_release> {
   using Base = detail::Handle<ctn_context, ctn_context_retain, ctn_context_release>;
 
  public:
   explicit Context(const std::string& device) : Context(ContextOptions{.device = device}) {}
   explicit Context(const ContextOptions& options) : Base(create(options)) { slot() = get(); }
-  ~Context() { if (slot() == get()) slot() = nullptr; }
+  ~Context() {
+    if (slot() == get()) slot() = nullptr;
+  }
   Context(const Context&) = default;
   Context& operator=(const Context&) = default;
 
@@ -116,4 +117,4 @@ struct force_backprop_mode : using_config {
   force_backprop_mode() : using_config("enable_backprop", true) {}
 };
 
-}  // namespace catena::cpp
+}  // namespace catena::inline cpp

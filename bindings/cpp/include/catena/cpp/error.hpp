@@ -19,21 +19,51 @@ class Error : public std::runtime_error {
 };
 
 // One class a status; TypeCheckError covers both kinds of failed type checks.
-struct InvalidArgument : Error { using Error::Error; };
-struct OutOfMemory : Error { using Error::Error; };
-struct NotFound : Error { using Error::Error; };
-struct Unsupported : Error { using Error::Error; };
-struct VersionError : Error { using Error::Error; };
-struct DeviceError : Error { using Error::Error; };
-struct TypeCheckError : Error { using Error::Error; };
-struct ShapeError : TypeCheckError { using TypeCheckError::TypeCheckError; };
-struct DtypeError : TypeCheckError { using TypeCheckError::TypeCheckError; };
-struct GradError : Error { using Error::Error; };
-struct Cancelled : Error { using Error::Error; };
-struct InternalError : Error { using Error::Error; };
-struct IoError : Error { using Error::Error; };
-struct FormatError : Error { using Error::Error; };
-struct NotFinite : Error { using Error::Error; };
+struct InvalidArgument : Error {
+  using Error::Error;
+};
+struct OutOfMemory : Error {
+  using Error::Error;
+};
+struct NotFound : Error {
+  using Error::Error;
+};
+struct Unsupported : Error {
+  using Error::Error;
+};
+struct VersionError : Error {
+  using Error::Error;
+};
+struct DeviceError : Error {
+  using Error::Error;
+};
+struct TypeCheckError : Error {
+  using Error::Error;
+};
+struct ShapeError : TypeCheckError {
+  using TypeCheckError::TypeCheckError;
+};
+struct DtypeError : TypeCheckError {
+  using TypeCheckError::TypeCheckError;
+};
+struct GradError : Error {
+  using Error::Error;
+};
+struct Cancelled : Error {
+  using Error::Error;
+};
+struct InternalError : Error {
+  using Error::Error;
+};
+struct IoError : Error {
+  using Error::Error;
+};
+struct FormatError : Error {
+  using Error::Error;
+};
+struct NotFinite : Error {
+  using Error::Error;
+};
 
 [[noreturn]] inline void throw_error(ctn_status status) {
   const std::string text = ctn_error_message();
@@ -69,7 +99,9 @@ template <class H, void(CTN_CALL* retain)(H), void(CTN_CALL* release)(H)>
 class Handle {
  public:
   Handle() = default;
-  Handle(const Handle& o) : h_(o.h_) { if (h_) retain(h_); }
+  Handle(const Handle& o) : h_(o.h_) {
+    if (h_) retain(h_);
+  }
   Handle(Handle&& o) noexcept : h_(o.h_) { o.h_ = nullptr; }
   Handle& operator=(Handle o) noexcept {
     H h = h_;
@@ -90,4 +122,4 @@ class Handle {
 };
 
 }  // namespace detail
-}  // namespace catena::cpp
+}  // namespace catena::inline cpp

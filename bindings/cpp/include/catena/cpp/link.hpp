@@ -107,4 +107,4 @@ class Sequential : public Link {
       : Link("Sequential", {Value::list(layers)}) {}
 };
 
-}  // namespace catena::cpp
+}  // namespace catena::inline cpp

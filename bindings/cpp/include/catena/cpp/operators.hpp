@@ -19,4 +19,4 @@ inline Variable operator*(double a, const Variable& b) { return F::mul_constant(
 inline Variable operator/(const Variable& a, double b) { return F::mul_constant(a, 1 / b); }
 inline Variable operator/(double a, const Variable& b) { return F::div_from_constant(b, a); }
 
-}  // namespace catena::cpp
+}  // namespace catena::inline cpp

@@ -57,4 +57,4 @@ class Optimizer
   }
 };
 
-}  // namespace catena::cpp
+}  // namespace catena::inline cpp

@@ -21,4 +21,4 @@ inline void load_npz(std::string_view path, Optimizer& optimizer, std::string_vi
   check(ctn_load_npz_optimizer(optimizer.get(), detail::str(path), detail::str(prefix), strict));
 }
 
-}  // namespace catena::serializers
+}  // namespace catena::inline cpp::serializers

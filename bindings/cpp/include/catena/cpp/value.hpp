@@ -51,7 +51,9 @@ class Value {
     std::vector<ctn_value> c;
   };
   template <class T>
-  static uint32_t count(const T& list) { return static_cast<uint32_t>(list.size()); }
+  static uint32_t count(const T& list) {
+    return static_cast<uint32_t>(list.size());
+  }
   template <class T>
   const T& keep(const T& value) {
     auto own = std::make_shared<const T>(value);
@@ -106,4 +108,4 @@ inline std::vector<ctn_variable> raw(const std::vector<Variable>& list) {
 }
 
 }  // namespace detail
-}  // namespace catena::cpp
+}  // namespace catena::inline cpp

@@ -11,8 +11,7 @@ struct BackwardOptions {
   double loss_scale = 0;
 };
 
-class Variable
-    : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_variable_release> {
+class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_variable_release> {
   using Base = detail::Handle<ctn_variable, ctn_variable_retain, ctn_variable_release>;
 
  public:
@@ -33,7 +32,9 @@ class Variable
   }
   int64_t size() const { return array().size(); }
   template <class T = double>
-  T item() const { return array().item<T>(); }
+  T item() const {
+    return array().item<T>();
+  }
 
   // The gradient, empty where there is none.
   Variable grad() const {
@@ -78,4 +79,4 @@ inline std::vector<Variable> grad(const std::vector<Variable>& outputs,
   return {result.begin(), result.end()};
 }
 
-}  // namespace catena::cpp
+}  // namespace catena::inline cpp

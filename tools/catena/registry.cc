@@ -1,0 +1,64 @@
+// What the library says of itself: see registry.h.
+#include "registry.h"
+
+#include <algorithm>
+#include <catena/cpp/error.hpp>
+
+namespace tool {
+namespace {
+
+using catena::check;
+
+Finding parsed(const std::string& line) {
+  Finding f;
+  for (const char* state : {"loaded", "refused", "found"}) {
+    const std::string mark = ": " + std::string(state) + ": ";
+    const size_t at = line.find(mark);
+    if (at != line.npos) return {line.substr(0, at), state, line.substr(at + mark.size())};
+  }
+  const size_t at = std::min(line.find(": "), line.size());
+  f.path = line.substr(0, at);
+  f.text = line.substr(std::min(at + 2, line.size()));
+  return f;
+}
+
+std::vector<Finding> report() {
+  ctn_str lines{};
+  check(ctn_plugin_report(&lines));
+  std::vector<Finding> list;
+  const std::string text(lines.p, lines.n);
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    list.push_back(parsed(text.substr(at, end - at)));
+    at = end + 1;
+  }
+  return list;
+}
+
+void load_everything() {
+  ctn_str unused{};
+  check(ctn_schema_json(&unused));  // loads all sets of ops and looks for everything else
+  for (const Finding& f : report()) {
+    if (f.state != "found") continue;
+    // A plugin that cannot be loaded is no failure of ours: the report has the reason.
+    static_cast<void>(ctn_plugin_load({f.path.data(), f.path.size()}));
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> findings() {
+  load_everything();
+  return report();
+}
+
+std::string schema_text() {
+  load_everything();
+  ctn_str text{};
+  check(ctn_schema_json(&text));
+  return {text.p, text.n};
+}
+
+Json schema() { return Json::parse(schema_text()); }
+
+}  // namespace tool
