@@ -325,8 +325,9 @@ CTN_API ctn_status CTN_CALL ctn_function_hook_remove(ctn_context ctx, uint64_t i
 /* ==== parameters and links =======================================================================
  * */
 
-/* A named parameter made by initializer class `initializer` with its attributes. shape NULL (ndim
- * ignored): uninitialised until ctn_parameter_initialize. *out: new variable, requires gradient. */
+/* A parameter made by initializer class `initializer` (empty: NaN) with its attributes. shape NULL
+ * (ndim ignored): uninitialised until ctn_parameter_initialize. *out: new variable, requires
+ * gradient. */
 CTN_API ctn_status CTN_CALL ctn_parameter_new(ctn_context ctx, ctn_str initializer,
                                               const ctn_value* attrs, int32_t n_attrs,
                                               ctn_dtype dtype, int32_t ndim, const int64_t* shape,
@@ -387,7 +388,8 @@ CTN_API ctn_status CTN_CALL ctn_link_state(ctn_link l, ctn_str name, ctn_variabl
 enum { CTN_COPY_SHARE = 0, CTN_COPY_COPY = 1, CTN_COPY_INIT = 2 };
 CTN_API ctn_status CTN_CALL ctn_link_copy(ctn_link l, int32_t mode, ctn_link* out);
 CTN_API ctn_status CTN_CALL ctn_link_clear_grads(ctn_link l);
-/* Copies parameters (and persistents) of `from` into l, matched by path. */
+/* Copies parameters (not persistent values) of `from` into l, matched by path: all or none. Of two,
+ * one of which is uninitialised, that one takes the other's shape. */
 CTN_API ctn_status CTN_CALL ctn_link_copy_params(ctn_link l, ctn_link from);
 /* Arrays of all parameters and persistents move to the device. */
 CTN_API ctn_status CTN_CALL ctn_link_to_device(ctn_link l, ctn_device device);
@@ -458,9 +460,9 @@ CTN_API ctn_status CTN_CALL ctn_optimizer_target(ctn_optimizer o, ctn_link* out)
 
 /* NumPy .npz files as Chainer writes them; through the context's ctn_io. Saving is atomic. */
 CTN_API ctn_status CTN_CALL ctn_save_npz_link(ctn_link l, ctn_str path, int32_t compress);
-/* Parameters missing in the file are an error unless strict is 0; extra entries are ignored.
- * Nothing changes if it fails. `prefix` is put in front of every path ("", "updater/model:main/").
- * */
+/* Parameters missing in the file are an error unless strict is 0; extra entries are ignored, None
+ * leaves what is there. Values are cast within their kind, or to a wider one. Nothing changes if it
+ * fails. `prefix` is put in front of every path ("", "updater/model:main/"). */
 CTN_API ctn_status CTN_CALL ctn_load_npz_link(ctn_link l, ctn_str path, ctn_str prefix,
                                               int32_t strict);
 CTN_API ctn_status CTN_CALL ctn_save_npz_optimizer(ctn_optimizer o, ctn_str path, int32_t compress);
@@ -470,7 +472,8 @@ CTN_API ctn_status CTN_CALL ctn_load_npz_optimizer(ctn_optimizer o, ctn_str path
 CTN_API ctn_status CTN_CALL ctn_save_npz_arrays(ctn_context ctx, ctn_str path, const ctn_str* names,
                                                 const ctn_array* arrays, int32_t n,
                                                 int32_t compress);
-/* Calls visitor(user, name, NULL, array, NULL) for every member; array NULL for None. */
+/* Calls visitor(user, name, NULL, array, NULL) for every member; array NULL for None. Texts are
+ * left out. */
 CTN_API ctn_status CTN_CALL ctn_load_npz_arrays(ctn_context ctx, ctn_str path,
                                                 ctn_link_visitor visitor, void* user);
 
