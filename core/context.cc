@@ -167,7 +167,8 @@ void Context::untrack(Storage& s) noexcept {
 }
 
 void Context::open_device(const ctn_context_options& o) {
-  load_default_plugins(use_env_);
+  for (const std::string& failure : load_default_plugins(use_env_))
+    log(CTN_LOG_WARN, "loader", failure);
   const std::string_view name = o.device.n ? view(o.device) : "cpu";
   if (name != "auto") {
     default_device_ = &device(name);

@@ -26,7 +26,7 @@ void load_plugin_file(std::string_view absolute_path);
 void add_plugin_dir(std::string_view absolute_path);
 // Loads every plugin whose manifest says `autoload = yes`. A plugin that fails does not stop the
 // others: the result has one line for each that failed in this call. Cheap when nothing is new.
-std::vector<std::string> load_default_plugins(bool use_env);
+[[nodiscard]] std::vector<std::string> load_default_plugins(bool use_env);
 // The backend, loading the plugin whose manifest provides "backend:NAME" if need be; otherwise
 // throws CTN_ENOTFOUND with every place searched and why each candidate failed.
 const Backend& require_backend(std::string_view name, bool use_env);

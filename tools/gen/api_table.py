@@ -51,6 +51,7 @@ typedef struct ctn_api {{
     if table:
         with open(table[0], "w", encoding="utf-8") as file:
             file.write("// Made by tools/gen/api_table.py from catena.h; do not edit.\n")
+            file.write("// clang-format off\n")
             file.writelines(f".{name} = ctn_{name},\n" for name in names)
 
 

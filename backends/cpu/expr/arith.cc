@@ -36,14 +36,14 @@ struct Min {
   template <class T>
   static T call(T a, T b) {
     const T m = b < a ? b : a;
-    return b != b ? b : m;
+    return is_nan(b) ? b : m;
   }
 };
 struct Max {
   template <class T>
   static T call(T a, T b) {
     const T m = b > a ? b : a;
-    return b != b ? b : m;
+    return is_nan(b) ? b : m;
   }
 };
 struct Neg {
@@ -62,7 +62,7 @@ struct Sign {
   template <class T>
   static T call(T a) {
     const T s = a > 0 ? T(1) : a < 0 ? T(-1) : T(0);
-    return a != a ? a : s;
+    return is_nan(a) ? a : s;
   }
 };
 struct Sqrt {
@@ -126,7 +126,7 @@ struct Le {
 struct IsNan {
   template <class T>
   static uint8_t call(T a) {
-    return a != a;
+    return is_nan(a);
   }
 };
 struct IsInf {

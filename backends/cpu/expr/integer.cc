@@ -93,7 +93,7 @@ struct IPow {
       return 0;
     }
     T r = 1;
-    for (auto n = static_cast<uint64_t>(b); n != 0; n >>= 1) {
+    for (auto n = static_cast<uint64_t>(static_cast<Wide<T>>(b)); n != 0; n >>= 1) {
       if ((n & 1) != 0) r = IMul::call(r, a);
       a = IMul::call(a, a);
     }

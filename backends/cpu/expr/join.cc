@@ -27,14 +27,14 @@ struct JoinMin {
   template <class T>
   static T call(T a, T b) {
     const T m = b < a ? b : a;
-    return b != b ? b : m;
+    return is_nan(b) ? b : m;
   }
 };
 struct JoinMax {
   template <class T>
   static T call(T a, T b) {
     const T m = b > a ? b : a;
-    return b != b ? b : m;
+    return is_nan(b) ? b : m;
   }
 };
 struct JoinAnd {

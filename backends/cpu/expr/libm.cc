@@ -48,7 +48,7 @@ T floor_mod(T x, T y) {
 template <class T>
 T sigmoid(T x) {
   const T e = exp(-fabs(x));
-  return x >= 0 ? 1 / (1 + e) : x != x ? x : e / (1 + e);
+  return x < 0 ? e / (1 + e) : 1 / (1 + e);
 }
 
 // lgamma stores a sign in a global variable; the reentrant form does not.

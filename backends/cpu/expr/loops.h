@@ -93,6 +93,12 @@ inline constexpr bool kIsFloat = static_cast<T>(0.5) != 0;
 template <class T>
 inline constexpr bool kIsSigned = static_cast<T>(-1) < static_cast<T>(0);
 
+template <class T>
+inline bool is_nan(T x) {
+  if constexpr (kIsFloat<T>) return __builtin_isnan(x);
+  return false;
+}
+
 // What each file of loops offers; `loops()` asks them in turn.
 StepFn arith_step(StepKey key);
 StepFn integer_step(StepKey key);
