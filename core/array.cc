@@ -210,7 +210,7 @@ Ref<Array> Array::wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*
 }
 
 void Storage::release() noexcept {
-  if (refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (!drop_one(refs)) return;
   if (flags & kStorageTracked) ctx->untrack(*this);
   if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->pool->put(data, bytes);
   if (drop) drop(drop_user);
@@ -218,7 +218,7 @@ void Storage::release() noexcept {
 }
 
 void Array::release() noexcept {
-  if (refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (!drop_one(refs)) return;
   Storage* s = storage;
   if (!inside_storage)
     s->ctx->free_object(this, sizeof(Array) + 2 * static_cast<uint64_t>(ndim) * sizeof(int64_t));

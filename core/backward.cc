@@ -33,13 +33,13 @@ Ref<Variable> ones_like(Variable& v) {
   value.kind = CTN_FLOAT;
   value.u.f = 1;
   fill(*one, value);
-  return Variable::make(*v.ctx, one.get(), false);
+  return Variable::make(*v.ctx, one, false);
 }
 
 Ref<Variable> scaled(Variable& g, double factor) {
   Ref<Array> copy = copy_array(g.array(), g.dtype);
   scale_into(*copy, factor);
-  return Variable::make(*g.ctx, copy.get(), false);
+  return Variable::make(*g.ctx, copy, false);
 }
 
 class Pass {
@@ -62,7 +62,7 @@ class Pass {
   }
 
   void seed(Variable& v, Variable* g) {
-    add(v, *g);
+    add(v, Ref<Variable>::share(g));
     push(v.creator);
   }
 
@@ -111,12 +111,11 @@ class Pass {
     std::push_heap(heap_.begin(), heap_.end(), by_rank);
   }
 
-  void add(Variable& v, Variable& g) {
+  void add(Variable& v, Ref<Variable> g) {
     if (!v.pending) {
       touched_.push_back(&v);
       v.retain_node();
-      g.retain();
-      v.pending = &g;
+      v.pending = g.detach();
       return;
     }
     Array& sum = v.pending->array();
@@ -124,10 +123,10 @@ class Pass {
                      sum.storage->refs.load() == 1 && !(sum.storage->flags & kStorageBorrowed) &&
                      sum.contiguous;
     if (own) {
-      add_into(sum, g.array());
+      add_into(sum, g->array());
       return;
     }
-    Variable* made = add_variables(*v.pending, g).detach();
+    Variable* made = add_variables(*v.pending, *g).detach();
     std::exchange(v.pending, made)->release();
   }
 
@@ -138,11 +137,13 @@ class Pass {
     for (size_t k = 0; k < n_out; ++k) {
       Variable* y = node.out[k];
       if (!y || !y->pending) continue;
-      gy_[k] = Ref<Variable>::share(y->pending);
       any = true;
-      if (restricted_ && targets_.count(y)) continue;
+      if (restricted_ && targets_.count(y)) {
+        gy_[k] = Ref<Variable>::share(y->pending);
+        continue;
+      }
+      gy_[k] = take_pending(*y);
       if (retain_grad_) retained_.emplace_back(y, gy_[k]);
-      drop_pending(*y);
     }
     if (!any) return;
     raw_.resize(n_out);
@@ -159,18 +160,19 @@ class Pass {
     for (size_t i = 0; i < n_in; ++i) {
       if (!needed_[i] || !gx_[i]) continue;
       check_fits(node, i);
-      add(*node.in[i], *gx_[i]);
+      add(*node.in[i], std::move(gx_[i]));
       push(node.in[i]->creator);
     }
   }
 
   // The gradient of an intermediate variable is given back as soon as it has been used.
-  void drop_pending(Variable& y) {
-    std::exchange(y.pending, nullptr)->release();
+  Ref<Variable> take_pending(Variable& y) {
+    Ref<Variable> g = Ref<Variable>::take(std::exchange(y.pending, nullptr));
     if (!touched_.empty() && touched_.back() == &y) {
       touched_.pop_back();
       y.release_node();
     }
+    return g;
   }
 
   void compute(Node& node) {

@@ -382,8 +382,8 @@ void record_primitive(const Call& c, std::span<Variable* const> out, const Outpu
   }
   if (!wanted) return;
   const auto n_in = static_cast<int32_t>(c.in.size());
-  Node* node = Node::make(c.ctx, n_in, static_cast<int32_t>(out.size()),
-                          {c.attrs, c.op.attrs.size()}, nullptr);
+  Ref<Node> node = Node::make(c.ctx, n_in, static_cast<int32_t>(out.size()),
+                              {c.attrs, c.op.attrs.size()}, nullptr);
   node->op = &c.op;
   for (int32_t i = 0; i < n_in; ++i) {
     Variable* v = c.in[static_cast<size_t>(i)];
@@ -393,14 +393,14 @@ void record_primitive(const Call& c, std::span<Variable* const> out, const Outpu
     node->rank = std::max(node->rank, v->rank);
     if (c.op.retain_in >> def_index(c.op.in.size(), i) & 1) (node->kept_in[i] = v->data)->retain();
   }
-  for (size_t k = 0; k < out.size(); ++k) {
+  for (size_t k = 0; k < out.size(); ++k)
     if (c.op.retain_out >> def_index(c.op.out.size(), k) & 1)
       (node->kept_out[k] = outs.arrays[k].get())->retain();
+  for (size_t k = out.size(); k-- > 0;) {
     if (!is_floating(outs.arrays[k]->dtype)) continue;
     out[k]->requires_grad = true;
-    out[k]->set_creator(node, static_cast<int32_t>(k));
+    out[k]->set_creator(k == 0 ? std::move(node) : node, static_cast<int32_t>(k));
   }
-  node->release();
 }
 
 void call_primitive(Call& c, std::span<Variable*> out) {
@@ -417,7 +417,7 @@ void call_primitive(Call& c, std::span<Variable*> out) {
   std::vector<Ref<Variable>> made(n);
   std::vector<Variable*> raw(n);
   for (size_t k = 0; k < n; ++k) {
-    made[k] = Variable::make(c.ctx, outs.arrays[k].get(), false);
+    made[k] = Variable::make(c.ctx, outs.arrays[k], false);
     raw[k] = made[k].get();
   }
   record_primitive(c, raw, outs);

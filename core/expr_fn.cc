@@ -52,44 +52,56 @@ void ExprFn::find_space(const Request& request, Space& space) const {
     space.set(request.in[0]->shape());
     return;
   }
-  std::vector<int64_t> shape, joined;
+  space.ndim = 0;
   for (size_t i = 0; i < request.in.size(); ++i) {
     if (row_->arg_role(static_cast<int32_t>(i)) == CTN_ROLE_RAW) continue;
-    if (!broadcast_shapes(shape, request.in[i]->shape(), joined))
-      fail(CTN_ESHAPE, "[" + name_ + "] input " + std::to_string(i) + " of shape " +
-                           shape_text(request.in[i]->shape()) + " does not broadcast with " +
-                           shape_text(shape));
-    shape.swap(joined);
+    const std::span<const int64_t> shape = request.in[i]->shape();
+    if (space.ndim == 0)
+      space.set(shape);
+    else if (!same_dims(space.dims(), shape))
+      broadcast(space, shape, i);
   }
-  space.set(shape);
+}
+
+// Widens the space so that input i fits.
+void ExprFn::broadcast(Space& space, std::span<const int64_t> shape, size_t i) const {
+  std::vector<int64_t> joined;
+  if (!broadcast_shapes(space.dims(), shape, joined))
+    fail(CTN_ESHAPE, "[" + name_ + "] input " + std::to_string(i) + " of shape " +
+                         shape_text(shape) + " does not broadcast with " +
+                         shape_text(space.dims()));
+  space.set(joined);
 }
 
 void ExprFn::call(Context& ctx, const Request& request, std::span<Variable*> out) const {
-  const auto n_in = request.in.size();
-  const size_t n_args = n_in + out.size();
-  Space space;
-  if (request.space)
-    space = *request.space;
-  else
-    find_space(request, space);
-  Device* device = nullptr;
+  Array* arrays[kMaxFnArgs];
+  for (size_t i = 0; i < request.in.size(); ++i) arrays[i] = &request.in[i]->array();
+  Space room;
+  if (!request.space) find_space(request, room);
+  const Space& space = request.space ? *request.space : room;
+  RefStack<Variable, kMaxFnArgs> results;
+  compute(ctx, {arrays, request.in.size()}, request, space, out.size(), results);
+  record(ctx, request, space, {results.data(), out.size()});
+  results.give(out.data());
+}
+
+void ExprFn::compute(Context& ctx, std::span<Array* const> in, const Request& request,
+                     const Space& space, size_t n_out, Results& results) const {
+  const size_t n_in = in.size(), n_args = n_in + n_out;
+  Device* device = in.empty() ? &ctx.default_device() : &in[0]->device();
   Array* args[kMaxFnArgs];
   uint8_t dtypes[kMaxFnArgs];
-  Ref<Array> packed[kMaxFnArgs];  // C-order copies of raw arguments
+  RefStack<Array, kMaxFnArgs> packed;  // C-order copies of raw arguments
   for (size_t i = 0; i < n_in; ++i) {
-    args[i] = &request.in[i]->array();
-    dtypes[i] = args[i]->dtype;
-    if (!device) device = &args[i]->device();
-    if (device != &args[i]->device())
+    args[i] = in[i];
+    dtypes[i] = in[i]->dtype;
+    if (device != &in[i]->device())
       fail(CTN_EINVAL,
-           "[" + name_ + "] inputs are on " + device->name + " and " + args[i]->device().name);
-    if (row_->arg_role(static_cast<int32_t>(i)) == CTN_ROLE_RAW && !args[i]->contiguous) {
-      packed[i] = to_contiguous(*args[i]);
-      args[i] = packed[i].get();
-    }
+           "[" + name_ + "] inputs are on " + device->name + " and " + in[i]->device().name);
+    if (!in[i]->contiguous && row_->arg_role(static_cast<int32_t>(i)) == CTN_ROLE_RAW)
+      args[i] = packed.push(to_contiguous(*in[i]));
   }
-  if (!device) device = &ctx.default_device();
-  for (size_t k = 0; k < out.size(); ++k) {
+  for (size_t k = 0; k < n_out; ++k) {
     const int32_t asked = k < request.out_dtypes.size() ? request.out_dtypes[k] : -1;
     dtypes[n_in + k] = asked < 0 ? expr::kInfer : static_cast<uint8_t>(asked);
   }
@@ -101,22 +113,16 @@ void ExprFn::call(Context& ctx, const Request& request, std::span<Variable*> out
 
   int64_t reduced[CTN_MAX_NDIM];
   const int32_t n_reduced = keeps_space_ ? space.reduced_shape(reduced) : 0;
-  Ref<Array> made[kMaxFnArgs];
-  for (size_t k = 0; k < out.size(); ++k) {
+  for (size_t k = 0; k < n_out; ++k) {
     const std::span<const int64_t> shape =
         align_[n_in + k] == Align::kFull
             ? space.dims()
             : std::span<const int64_t>(reduced, static_cast<size_t>(n_reduced));
-    made[k] = Array::make(*device, form.args[n_in + k].dtype, shape, name_.c_str());
-    args[n_in + k] = made[k].get();
+    Ref<Array> made = Array::make(*device, form.args[n_in + k].dtype, shape, name_.c_str());
+    args[n_in + k] = made.get();
+    results.push(Variable::make(ctx, std::move(made), false));
   }
   launch(compiled, *device, space, {args, n_args}, align_, bits);
-  Ref<Variable> results[kMaxFnArgs];
-  for (size_t k = 0; k < out.size(); ++k) results[k] = Variable::make(ctx, made[k].get(), false);
-  Variable* raw[kMaxFnArgs];
-  for (size_t k = 0; k < out.size(); ++k) raw[k] = results[k].get();
-  record(ctx, request, space, {raw, out.size()});
-  for (size_t k = 0; k < out.size(); ++k) out[k] = results[k].detach();
 }
 
 uint64_t ExprFn::reads(uint64_t needed) const {
@@ -131,7 +137,7 @@ uint64_t ExprFn::reads(uint64_t needed) const {
 }
 
 void ExprFn::record(Context& ctx, const Request& request, const Space& space,
-                    std::span<Variable*> out) const {
+                    std::span<Variable* const> out) const {
   if (!(ctx.config().flags() & kEnableBackprop)) return;
   if (request.op && request.op->flags & CTN_OP_NODIFF) return;
   uint64_t needed = 0;
@@ -141,8 +147,8 @@ void ExprFn::record(Context& ctx, const Request& request, const Space& space,
   if (!needed) return;
   const uint64_t keep = reads(needed);
   const auto n_in = static_cast<int32_t>(request.in.size());
-  Node* node = Node::make(ctx, n_in, static_cast<int32_t>(out.size()), request.scalars,
-                          keeps_space_ ? &space : nullptr);
+  Ref<Node> node = Node::make(ctx, n_in, static_cast<int32_t>(out.size()), request.scalars,
+                              keeps_space_ ? &space : nullptr);
   node->op = request.op;
   node->fn = this;
   int32_t rank = 0;
@@ -154,21 +160,27 @@ void ExprFn::record(Context& ctx, const Request& request, const Space& space,
     if (keep >> i & 1) (node->kept_in[i] = v->data)->retain();
   }
   node->rank = rank;
-  for (size_t k = 0; k < out.size(); ++k) {
+  for (size_t k = 0; k < out.size(); ++k)
     if (keep >> (32 + k) & 1) (node->kept_out[k] = out[k]->data)->retain();
-    if (is_floating(out[k]->dtype)) {
-      out[k]->requires_grad = true;
-      out[k]->set_creator(node, static_cast<int32_t>(k));
-    }
+  for (size_t k = out.size(); k-- > 0;) {
+    if (!is_floating(out[k]->dtype)) continue;
+    out[k]->requires_grad = true;
+    out[k]->set_creator(k == 0 ? std::move(node) : node, static_cast<int32_t>(k));
   }
-  node->release();
 }
 
 const ExprFn& ExprFn::gradient(uint64_t needed, uint64_t given) const {
+  const auto find = [&]() -> const Gradient* {
+    const Gradient* g = gradients_.load(std::memory_order_acquire);
+    while (g && !(g->needed == needed && g->given == given)) g = g->next;
+    return g;
+  };
+  if (const Gradient* g = find()) return g->fn;
   std::lock_guard lock(mutex_);
-  std::unique_ptr<ExprFn>& slot = gradients_[{needed, given}];
-  if (slot) return *slot;
-  auto made = std::make_unique<ExprFn>(row_->gradient(needed, given), name_ + " gradient", false);
+  if (const Gradient* g = find()) return g->fn;
+  auto entry =
+      std::make_unique<Gradient>(needed, given, row_->gradient(needed, given), name_ + " gradient");
+  ExprFn* made = &entry->fn;
   const auto n_in = static_cast<size_t>(row_->n_in());
   const std::vector<expr::GradArg>& args = made->row_->grad_args();
   for (size_t i = 0; i < args.size(); ++i) {
@@ -176,8 +188,37 @@ const ExprFn& ExprFn::gradient(uint64_t needed, uint64_t given) const {
     made->align_[i] = align_[args[i].kind == expr::GradArg::kInput ? index : n_in + index];
     if (made->align_[i] == Align::kReduced) made->keeps_space_ = true;
   }
-  slot = std::move(made);
-  return *slot;
+  entry->next = gradients_.load(std::memory_order_relaxed);
+  gradients_.store(entry.get(), std::memory_order_release);
+  return entry.release()->fn;
+}
+
+// Calls this gradient row with what the node kept. Variables come to life again only for a graph of
+// the gradient itself.
+void ExprFn::run_gradient(Node& node, std::span<Variable* const> gy, Request& request, size_t n_out,
+                          Results& results) const {
+  const std::vector<expr::GradArg>& args = row_->grad_args();
+  const bool graph = node.ctx->config().flags() & kEnableBackprop;
+  RefStack<Variable, kMaxFnArgs> revived;
+  Array* arrays[kMaxFnArgs];
+  for (size_t i = 0; i < args.size(); ++i) {
+    const int32_t k = args[i].index;
+    const auto kind = args[i].kind;
+    if (kind == expr::GradArg::kGradOutput) {
+      Variable* g = gy[static_cast<size_t>(k)];
+      arrays[i] = &g->array();
+      if (graph) revived.push(Ref<Variable>::share(g));
+    } else if (graph) {
+      arrays[i] =
+          &revived.push(kind == expr::GradArg::kInput ? node.input(k) : node.output(k))->array();
+    } else {
+      arrays[i] = &(kind == expr::GradArg::kInput ? node.input_array(k) : node.output_array(k));
+    }
+  }
+  compute(*node.ctx, {arrays, args.size()}, request, *request.space, n_out, results);
+  if (!graph) return;
+  request.in = {revived.data(), args.size()};
+  record(*node.ctx, request, *request.space, {results.data(), n_out});
 }
 
 void ExprFn::backward(Node& node, std::span<Variable* const> gy, uint64_t needed,
@@ -193,54 +234,66 @@ void ExprFn::backward(Node& node, std::span<Variable* const> gy, uint64_t needed
   given |= ~low_bits(node.n_out);
   needed &= row_->differentiable();
   if (!needed) return;
-  const ExprFn& g = gradient(needed, given);
-  const std::vector<expr::GradArg>& args = g.row_->grad_args();
   Space space;
   if (node.has_space())
     space = node.space();
   else
     space.set(any->shape());
-  Ref<Variable> held[kMaxFnArgs];
-  Variable* in[kMaxFnArgs];
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i].kind == expr::GradArg::kInput)
-      held[i] = node.input(args[i].index);
-    else if (args[i].kind == expr::GradArg::kOutput)
-      held[i] = node.output(args[i].index);
-    else
-      held[i] = Ref<Variable>::share(gy[static_cast<size_t>(args[i].index)]);
-    in[i] = held[i].get();
-  }
-  std::vector<ctn_value> scalars(node.attrs, node.attrs + node.n_attrs);
+  const uint64_t rest = pass_on(node, gy, gradient(needed, given), needed, space, gx);
+  if (!rest) return;
+  const ExprFn& g = gradient(rest, given);
+  std::vector<ctn_value> with_count;
+  std::span<const ctn_value> scalars(node.attrs, static_cast<size_t>(node.n_attrs));
   if (g.row_->takes_count()) {
     ctn_value count{};
     count.kind = CTN_INT;
     count.u.i = 1;
     for (int32_t d = 0; d < space.ndim; ++d)
       if (space.axes >> d & 1) count.u.i *= space.shape[d];
-    scalars.push_back(count);
+    with_count.assign(scalars.begin(), scalars.end());
+    with_count.push_back(count);
+    scalars = with_count;
   }
   const std::vector<int32_t>& targets = g.row_->grad_outputs();
-  Variable* out[kMaxFnArgs];
   Request request;
-  request.in = {in, args.size()};
   request.scalars = scalars;
-  request.op = nullptr;
   request.space = &space;
   int32_t dtypes[kMaxFnArgs];
   for (size_t k = 0; k < targets.size(); ++k) dtypes[k] = node.in[targets[k]]->dtype;
   request.out_dtypes = {dtypes, targets.size()};
-  g.call(*node.ctx, request, {out, targets.size()});
+  Results made;
+  g.run_gradient(node, gy, request, targets.size(), made);
   for (size_t k = 0; k < targets.size(); ++k) {
-    Ref<Variable> result = Ref<Variable>::take(out[k]);
-    if (g.row_->zero_outputs() >> k & 1) continue;
     const auto i = static_cast<size_t>(targets[k]);
-    if (align_[i] == Align::kReduced)
-      result = sum_axes(*node.ctx, *result, space);
-    else if (!same_dims(node.in[i]->shape(), space.dims()))
-      result = sum_to_shape(*node.ctx, *result, node.in[i]->shape());
-    gx[i] = std::move(result);
+    gx[i] = fit(node, i, made.take(k), space);
   }
+}
+
+// Gradients that need no computing: those of inputs that do not matter, and output gradients that
+// are an input's as they stand. Returns the inputs left over.
+uint64_t ExprFn::pass_on(const Node& node, std::span<Variable* const> gy, const ExprFn& g,
+                         uint64_t needed, const Space& space, std::span<Ref<Variable>> gx) const {
+  const std::vector<int32_t>& targets = g.row_->grad_outputs();
+  const std::vector<int32_t>& passes = g.row_->grad_passes();
+  const auto n_in = static_cast<size_t>(row_->n_in());
+  for (size_t k = 0; k < targets.size(); ++k) {
+    const auto i = static_cast<size_t>(targets[k]);
+    if (!(g.row_->zero_outputs() >> k & 1)) {
+      if (passes[k] < 0) continue;
+      const auto j = static_cast<size_t>(passes[k]);
+      if (gy[j]->dtype != node.in[i]->dtype || align_[n_in + j] != Align::kFull) continue;
+      gx[i] = fit(node, i, Ref<Variable>::share(gy[j]), space);
+    }
+    needed &= ~(uint64_t{1} << i);
+  }
+  return needed;
+}
+
+// The gradient of input i from one of the whole space.
+Ref<Variable> ExprFn::fit(const Node& node, size_t i, Ref<Variable> g, const Space& space) const {
+  if (align_[i] == Align::kReduced) return sum_axes(*node.ctx, *g, space);
+  const std::span<const int64_t> shape = node.in[i]->shape();
+  return same_dims(shape, space.dims()) ? std::move(g) : sum_to_shape(*node.ctx, *g, shape);
 }
 
 Ref<Variable> sum_axes(Context& ctx, Variable& v, const Space& space) {

@@ -5,8 +5,6 @@
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
 #endif
 
-#include <map>
-
 #include "core/variable.h"
 
 namespace catena {
@@ -19,7 +17,6 @@ class ExprFn {
   struct Request {
     std::span<Variable* const> in;
     std::span<const ctn_value> scalars;  // one per scalar of the row
-    std::span<const ctn_value> attrs;    // kept in the node
     const Op* op = nullptr;
     std::span<const int32_t> out_dtypes;  // -1: as the row says; empty: all -1
     const Space* space = nullptr;         // given for reductions (axes) and gradients (all of it)
@@ -40,11 +37,22 @@ class ExprFn {
   bool is_reduction() const { return row_->is_reduction(); }
 
  private:
+  struct Gradient;
   const ExprFn& gradient(uint64_t needed, uint64_t given) const;
+  using Results = RefStack<Variable, CTN_FORM_MAX_ARGS>;
+  // Runs the row over arrays; pushes fresh variables without a graph. request.in is not read.
+  void compute(Context& ctx, std::span<Array* const> in, const Request& request, const Space& space,
+               size_t n_out, Results& results) const;
+  void run_gradient(Node& node, std::span<Variable* const> gy, Request& request, size_t n_out,
+                    Results& results) const;
+  uint64_t pass_on(const Node& node, std::span<Variable* const> gy, const ExprFn& g,
+                   uint64_t needed, const Space& space, std::span<Ref<Variable>> gx) const;
+  Ref<Variable> fit(const Node& node, size_t i, Ref<Variable> g, const Space& space) const;
   // Inputs (low half) and outputs (high half) that the gradient for `needed` reads.
   uint64_t reads(uint64_t needed) const;
   void record(Context& ctx, const Request& request, const Space& space,
-              std::span<Variable*> out) const;
+              std::span<Variable* const> out) const;
+  void broadcast(Space& space, std::span<const int64_t> shape, size_t i) const;
 
   std::shared_ptr<const expr::Row> row_;
   std::string name_;
@@ -55,7 +63,17 @@ class ExprFn {
   mutable std::atomic<uint64_t> reads_[kReadsCached]{};  // by needed mask; bit 63: known
   mutable FormCache forms_;
   mutable std::mutex mutex_;
-  mutable std::map<std::pair<uint64_t, uint64_t>, std::unique_ptr<ExprFn>> gradients_;
+  mutable std::atomic<const Gradient*> gradients_{nullptr};  // read without the lock
+};
+
+// A gradient row, for the inputs that need one from the outputs that have one.
+struct ExprFn::Gradient {
+  Gradient(uint64_t needed_, uint64_t given_, std::shared_ptr<const expr::Row> row,
+           std::string name)
+      : needed(needed_), given(given_), fn(std::move(row), std::move(name), false) {}
+  const uint64_t needed, given;
+  const Gradient* next = nullptr;
+  ExprFn fn;
 };
 
 // The function of a row op; made once and kept.

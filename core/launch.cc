@@ -187,14 +187,19 @@ int32_t Space::reduced_shape(int64_t* out) const {
 
 const Compiled& FormCache::get(const expr::Row& row, std::span<const uint8_t> dtypes,
                                std::span<const uint8_t> scalar_types) {
+  const auto fits = [&](const Compiled& c) {
+    const size_t n = dtypes.size();
+    if (c.key.size() != n + scalar_types.size()) return false;
+    for (size_t i = 0; i < n; ++i)
+      if (c.key[i] != dtypes[i]) return false;
+    for (size_t i = 0; i < scalar_types.size(); ++i)
+      if (c.key[n + i] != scalar_types[i]) return false;
+    return true;
+  };
   const auto find = [&]() -> Compiled* {
-    for (Compiled* c = head_.load(std::memory_order_acquire); c; c = c->next)
-      if (c->key.size() == dtypes.size() + scalar_types.size() &&
-          std::memcmp(c->key.data(), dtypes.data(), dtypes.size()) == 0 &&
-          std::equal(scalar_types.begin(), scalar_types.end(),
-                     c->key.begin() + static_cast<ptrdiff_t>(dtypes.size())))
-        return c;
-    return nullptr;
+    Compiled* c = head_.load(std::memory_order_acquire);
+    while (c && !fits(*c)) c = c->next;
+    return c;
   };
   if (Compiled* c = find()) return *c;
   std::lock_guard lock(mutex_);

@@ -144,7 +144,7 @@ void Link::to_device(Device& device) {
       if (item.param && item.param->data) m.array = catena::to_device(*item.param->data, device);
       if (item.param && item.param->grad) {
         Ref<Array> grad = catena::to_device(item.param->grad->array(), device);
-        m.grad = Variable::make(*ctx_, grad.get(), false);
+        m.grad = Variable::make(*ctx_, grad, false);
       }
       if (item.param || m.array) moves.push_back(std::move(m));
     }

@@ -43,7 +43,7 @@ Array& writable_grad(Variable& p) {
   Ref<Array> here = to_device(a, p.array().device());
   Ref<Array> copy = here.get() == &a ? copy_array(a, a.dtype) : to_contiguous(*here);
   here = nullptr;
-  p.set_grad(Variable::make(*p.ctx, copy.get(), false).get());
+  p.set_grad(Variable::make(*p.ctx, copy, false).get());
   return p.grad->array();
 }
 
@@ -53,7 +53,7 @@ void fill_missing_grad(Variable& p) {
   ctn_value zero{};
   zero.kind = CTN_INT;
   fill(*zeros, zero);
-  p.set_grad(Variable::make(*p.ctx, zeros.get(), false).get());
+  p.set_grad(Variable::make(*p.ctx, zeros, false).get());
 }
 
 namespace {

@@ -171,14 +171,14 @@ void Step::prepare_master(Work& w) {
   if (!current) {
     Ref<Array> wide = copy_array(own, CTN_FLOAT32);
     copy_into(own, *wide);  // the same values: the way back is known to work
-    rule.master = Variable::make(*o_.ctx_, wide.get(), true);
+    rule.master = Variable::make(*o_.ctx_, wide, true);
     rule.master->more().name = rule.param->extra->name;
     rule.master->more().parameter = std::make_unique<ParameterInfo>();
     rule.written_to = &memory;
     rule.written_version = memory.version.load();
   }
   Ref<Array> grad = copy_array(w.param->grad->array(), CTN_FLOAT32);
-  rule.master->set_grad(Variable::make(*o_.ctx_, grad.get(), false).get());
+  rule.master->set_grad(Variable::make(*o_.ctx_, grad, false).get());
   w.param = rule.master.get();
   w.is_master = true;
 }

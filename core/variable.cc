@@ -32,7 +32,6 @@ void destroy(Node* node) noexcept {
 template <class T>
 T* carve(std::byte*& cursor, size_t n) {
   T* p = reinterpret_cast<T*>(cursor);
-  std::memset(cursor, 0, n * sizeof(T));
   cursor += n * sizeof(T);
   return p;
 }
@@ -43,15 +42,14 @@ VariableExtra::~VariableExtra() {
   if (drop_user) drop_user(user);
 }
 
-Ref<Variable> Variable::make(Context& ctx, Array* a, bool requires_grad) {
+Ref<Variable> Variable::make(Context& ctx, Ref<Array> a, bool requires_grad) {
   auto* v = new (ctx.alloc_object(sizeof(Variable))) Variable;
   Ref<Variable> r = Ref<Variable>::take(v);
   v->ctx = &ctx;
   v->requires_grad = requires_grad;
   if (a) {
     v->keep_spec(*a);
-    a->retain();
-    v->data = a;
+    v->data = a.detach();
   }
   return r;
 }
@@ -69,14 +67,14 @@ void Variable::keep_spec(const Array& a) {
 }
 
 void Variable::release() noexcept {
-  if (handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (!drop_one(handles)) return;
   if (Array* a = std::exchange(data, nullptr)) a->release();
   if (Variable* g = std::exchange(grad, nullptr)) g->release();
   release_node();
 }
 
 void Variable::release_node() noexcept {
-  if (refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (!drop_one(refs)) return;
   Node* made_by = std::exchange(creator, nullptr);
   if (made_by && made_by->out[output] == this) made_by->out[output] = nullptr;
   if (pending) pending->release();
@@ -137,12 +135,11 @@ void Variable::set_grad(Variable* g) {
   if (Variable* old = std::exchange(grad, g)) old->release();
 }
 
-void Variable::set_creator(Node* node, int32_t index) {
-  node->retain();
-  creator = node;
+void Variable::set_creator(Ref<Node> node, int32_t index) {
   output = index;
   rank = node->rank + 1;
   node->out[index] = this;
+  creator = node.detach();
 }
 
 void Variable::unchain() noexcept {
@@ -169,8 +166,8 @@ void unchain_backward(Variable& v) {
   }
 }
 
-Node* Node::make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_value> attrs,
-                 const Space* space) {
+Ref<Node> Node::make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_value> attrs,
+                     const Space* space) {
   const auto in_count = static_cast<size_t>(n_in), out_count = static_cast<size_t>(n_out);
   const size_t dims = space ? static_cast<size_t>(space->ndim) : 0;
   uint64_t bytes = sizeof(Node) + (in_count + out_count) * 2 * sizeof(void*) +
@@ -179,6 +176,7 @@ Node* Node::make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_
   auto* cursor = static_cast<std::byte*>(ctx.alloc_object(bytes));
   auto* node = new (cursor) Node;
   cursor += sizeof(Node);
+  std::memset(cursor, 0, bytes - sizeof(Node));
   node->ctx = &ctx;
   node->block_bytes = bytes;
   node->n_in = n_in;
@@ -196,7 +194,7 @@ Node* Node::make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_
     node->ones = space->ones;
   }
   for (const ctn_value& v : attrs) node->attrs[node->n_attrs++] = copy_value(v, cursor);
-  return node;
+  return Ref<Node>::take(node);
 }
 
 Space Node::space() const {
@@ -208,7 +206,7 @@ Space Node::space() const {
 }
 
 void Node::release() noexcept {
-  if (refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (!drop_one(refs)) return;
   next = t_dead;
   t_dead = this;
   if (t_draining) return;
@@ -223,9 +221,21 @@ void Node::release() noexcept {
 Ref<Variable> Node::output(int32_t i) {
   if (out[i]) return out[i]->revive(kept_out[i]);
   if (!kept_out[i]) return nullptr;
-  Ref<Variable> v = Variable::make(*ctx, kept_out[i], true);
-  v->set_creator(this, i);
+  Ref<Variable> v = Variable::make(*ctx, Ref<Array>::share(kept_out[i]), true);
+  v->set_creator(Ref<Node>::share(this), i);
   return v;
+}
+
+Array& Node::input_array(int32_t i) const {
+  return in[i]->data || !kept_in[i] ? in[i]->array() : *kept_in[i];
+}
+
+Array& Node::output_array(int32_t i) const {
+  if (out[i] && out[i]->data) return *out[i]->data;
+  if (!kept_out[i])
+    fail(CTN_EINTERNAL, "[" + std::string(label()) + "] output " + std::to_string(i) +
+                            " was not kept for backward");
+  return *kept_out[i];
 }
 
 }  // namespace catena

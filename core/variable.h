@@ -63,7 +63,7 @@ struct Variable : ctn_variable_s {
   int64_t* more_dims = nullptr;  // ndim > kInlineDims
 
   // `a` may be NULL (uninitialised parameter).
-  static Ref<Variable> make(Context& ctx, Array* a, bool requires_grad);
+  static Ref<Variable> make(Context& ctx, Ref<Array> a, bool requires_grad);
 
   // Handles, as users hold them. Ref<Variable> counts handles.
   void retain() { handles.fetch_add(1, std::memory_order_relaxed); }
@@ -80,8 +80,8 @@ struct Variable : ctn_variable_s {
     return {more_dims ? more_dims : dims, static_cast<size_t>(ndim)};
   }
   VariableExtra& more();
-  void set_grad(Variable* g);                   // shares g; NULL clears
-  void set_creator(Node* node, int32_t index);  // takes a reference to node
+  void set_grad(Variable* g);  // shares g; NULL clears
+  void set_creator(Ref<Node> node, int32_t index);
   void unchain() noexcept;
   bool is_parameter() const { return extra && extra->parameter; }
 
@@ -116,8 +116,8 @@ struct Node {
   uint64_t block_bytes = 0;
 
   // space: kept if given
-  static Node* make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_value> attrs,
-                    const Space* space);
+  static Ref<Node> make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_value> attrs,
+                        const Space* space);
   bool has_space() const { return space_ndim >= 0; }
   Space space() const;
   void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
@@ -126,6 +126,9 @@ struct Node {
   // Input i as a variable with data (if kept); output i, made anew if it is gone.
   Ref<Variable> input(int32_t i) { return in[i] ? in[i]->revive(kept_in[i]) : nullptr; }
   Ref<Variable> output(int32_t i);
+  // What input() and output() give data to, without the variable.
+  Array& input_array(int32_t i) const;
+  Array& output_array(int32_t i) const;
 };
 
 // Cuts every creator behind v, so that no backward from it goes on.

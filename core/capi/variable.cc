@@ -12,7 +12,7 @@ ctn_status ctn_variable_new(ctn_array a, int32_t requires_grad, ctn_variable* ou
   return guarded([&] {
     require(out, "out");
     Array& array = *to_array(a);
-    *out = Variable::make(array.ctx(), &array, requires_grad != 0).detach();
+    *out = Variable::make(array.ctx(), Ref<Array>::share(&array), requires_grad != 0).detach();
   });
 }
 void ctn_variable_retain(ctn_variable v) {

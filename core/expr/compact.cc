@@ -123,8 +123,22 @@ class Compaction {
       if (n.op == CTN_X_CONST && n.imm.u == 0) {
         out_->zero_outputs |= UINT64_C(1) << (target - out_->n_in);
       }
+      out_->grad_passes.push_back(passed(g, value, row_.in(e.target).type));
       g.effects.push_back({target++, value});
     }
+  }
+
+  // The output whose gradient `value` is, widened and narrowed again apart; -1 if it is more.
+  int32_t passed(const Graph& g, int value, Type target) const {
+    std::vector<Type> by;
+    const Node* n = &g.at(value);
+    for (; n->op == CTN_X_CAST || n->op == kGate; n = &g.at(n->a))
+      if (n->type != target || !by.empty()) by.push_back(n->type);
+    if (n->op != CTN_X_ARG) return -1;
+    for (const Type t : by)
+      if (!out_->types.covers(t, n->type)) return -1;
+    const GradArg& a = out_->grad_args[static_cast<size_t>(n->a)];
+    return a.kind == GradArg::kGradOutput ? a.index : -1;
   }
 
   const RowData& row_;

@@ -133,6 +133,11 @@ const char* defect(const Graph& g, bool of_reduction) {
   return nullptr;
 }
 
+bool has_all(uint64_t mask, int32_t n) {
+  const uint64_t all = (UINT64_C(1) << n) - 1;
+  return (mask & all) == all;
+}
+
 // What reading an output or input costs: it has to be kept. Instructions decide between equals.
 std::pair<int, int> cost(const RowData& row, const Graph& g) {
   const std::vector<bool> live = g.live();
@@ -150,14 +155,38 @@ std::pair<int, int> cost(const RowData& row, const Graph& g) {
 
 }  // namespace
 
+namespace {
+
+// The better of the two derivations. Throws CTN_EGRAD where neither can be run.
+struct Choice {
+  Choice(const RowData& row, uint64_t needed, uint64_t given) {
+    Graph plain = Derivation(row, needed, given, false).run();
+    Graph other = Derivation(row, needed, given, true).run();
+    const char* why = defect(plain, row.is_reduction());
+    const bool usable = defect(other, row.is_reduction()) == nullptr;
+    from_outputs = usable && (why != nullptr || cost(row, other) < cost(row, plain));
+    if (why != nullptr && !from_outputs) no_gradient(row, why);
+    graph = std::move(from_outputs ? other : plain);
+  }
+  Graph graph;
+  bool from_outputs;
+};
+
+}  // namespace
+
+// The choice for all inputs and outputs holds for some of them too: what is kept for a gradient is
+// decided when a function is called, before it is known which of them take part.
 Graph derive_gradient(const RowData& row, uint64_t needed, uint64_t given) {
-  Graph best = Derivation(row, needed, given, false).run();
-  Graph other = Derivation(row, needed, given, true).run();
-  const char* why = defect(best, row.is_reduction());
-  const bool usable = defect(other, row.is_reduction()) == nullptr;
-  if (usable && (why != nullptr || cost(row, other) < cost(row, best))) return other;
-  if (why != nullptr) no_gradient(row, why);
-  return best;
+  const uint64_t all = candidates(row);
+  if (needed == all && has_all(given, row.n_out())) return Choice(row, needed, given).graph;
+  try {
+    const Choice whole(row, all, ~UINT64_C(0));
+    Graph part = Derivation(row, needed, given, whole.from_outputs).run();
+    if (defect(part, row.is_reduction()) == nullptr) return part;
+  } catch (const Error& e) {
+    if (e.code() != CTN_EGRAD) throw;  // for some of them there may be one
+  }
+  return Choice(row, needed, given).graph;
 }
 
 }  // namespace catena::expr

@@ -116,6 +116,9 @@ class Row : public std::enable_shared_from_this<Row> {
   const std::vector<GradArg>& grad_args() const noexcept;     // what its inputs are
   const std::vector<int32_t>& grad_outputs() const noexcept;  // which input each output belongs to
   uint64_t zero_outputs() const noexcept;  // bit k: output k is zero whatever the values are
+  // Entry k: the output whose gradient output k is as it stands, dtypes apart; -1 where there is
+  // more to it.
+  const std::vector<int32_t>& grad_passes() const noexcept;
   bool takes_count() const noexcept;  // its last scalar (int64) is the number of reduced elements
 
   // The row typed for the dtypes (CTN_BOOL8 ...) of all arguments; an output may be kInfer.

@@ -13,6 +13,8 @@
 namespace catena::expr {
 
 inline bool has(uint64_t mask, int32_t bit) { return (mask >> bit & 1) != 0; }
+// Inputs that may get a gradient.
+uint64_t candidates(const RowData& row);
 [[noreturn]] void no_gradient(const RowData& row, const std::string& why);
 
 // Arguments are numbered inputs, outputs, gradients of outputs; effects name inputs. Both throw

@@ -26,6 +26,7 @@ const std::string& Row::scalar_name(int32_t scalar) const {
 
 const std::vector<GradArg>& Row::grad_args() const noexcept { return d_->grad_args; }
 const std::vector<int32_t>& Row::grad_outputs() const noexcept { return d_->grad_outputs; }
+const std::vector<int32_t>& Row::grad_passes() const noexcept { return d_->grad_passes; }
 uint64_t Row::zero_outputs() const noexcept { return d_->zero_outputs; }
 bool Row::takes_count() const noexcept { return d_->takes_count; }
 

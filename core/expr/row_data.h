@@ -51,6 +51,7 @@ struct RowData {
   // of a gradient
   std::vector<GradArg> grad_args;
   std::vector<int32_t> grad_outputs;
+  std::vector<int32_t> grad_passes;
   uint64_t zero_outputs = 0;
   bool takes_count = false;
 

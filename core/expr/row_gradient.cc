@@ -8,8 +8,6 @@ void no_gradient(const RowData& row, const std::string& why) {
   fail(CTN_EGRAD, row.what + ": " + why);
 }
 
-namespace {
-
 uint64_t candidates(const RowData& row) {
   uint64_t mask = 0;
   for (int32_t i = 0; i < row.n_in; ++i) {
@@ -18,6 +16,8 @@ uint64_t candidates(const RowData& row) {
   }
   return mask;
 }
+
+namespace {
 
 void check_request(const RowData& row, uint64_t needed) {
   for (const ArgDecl& a : row.args) {

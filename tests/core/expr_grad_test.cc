@@ -378,12 +378,56 @@ TEST_CASE("expr: an output without a gradient counts as zero") {
   stated.grad = "gx = gy * y + gz * (x + x) / (inf - x)";
   for (const Texts& texts : {t, stated}) {
     const auto row = row_of(texts);
-    CHECK(row->gradient(1, 1)->grad_args() ==
-          std::vector<GradArg>{{GradArg::kOutput, 0}, {GradArg::kGradOutput, 0}});
+    // derived: both outputs together are cheapest from x, so each alone is made from x too
+    const GradArg reads =
+        texts.grad.empty() ? GradArg{GradArg::kInput, 0} : GradArg{GradArg::kOutput, 0};
+    CHECK(row->gradient(1, 1)->grad_args()[0] == reads);
     CHECK(row->gradient(1, 0)->zero_outputs() == 1);
     CHECK(row->gradient(1, 2)->grad_args() ==
           std::vector<GradArg>{{GradArg::kInput, 0}, {GradArg::kGradOutput, 1}});
   }
+}
+
+// A call keeps what the gradient of all outputs for the inputs that want one reads; backward may
+// then ask for fewer inputs and have fewer output gradients.
+TEST_CASE("expr: a gradient of some inputs and outputs reads nothing that one of all does not") {
+  const Texts rows[] = {
+      {.in = "T x", .out = "T y, T z", .map = "y = exp(x); z = x * x"},
+      {.in = "T x", .out = "T y, T z", .map = "y = exp(x); z = tanh(x)"},
+      {.in = "T a, T b", .map = "y = a / b"},
+      {.in = "T a, T b", .map = "y = pow(a, b)"},
+      {.in = "T a, T b, T c", .map = "y = a * exp(b) + sqrt(c)"},
+      {.in = "T a, T b, T c", .out = "T y, T z", .map = "y = tanh(a) * b; z = exp(c) / (a + y)"},
+  };
+  for (const Texts& texts : rows) {
+    const auto row = row_of(texts);
+    CAPTURE(texts.map);
+    const uint64_t all = row->differentiable();
+    for (uint64_t kept = 1; kept <= all; ++kept) {
+      const uint64_t in = row->grad_reads_in(kept), out = row->grad_reads_out(kept);
+      for (uint64_t needed = 1; needed <= kept; ++needed) {
+        if (needed & ~kept) continue;
+        for (uint64_t given = 1; given < uint64_t{1} << row->n_out(); ++given) {
+          for (const GradArg& a : row->gradient(needed, given)->grad_args()) {
+            if (a.kind == GradArg::kInput) CHECK((in >> a.index & 1) == 1);
+            if (a.kind == GradArg::kOutput) CHECK((out >> a.index & 1) == 1);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("expr: output gradients that pass unchanged say so") {
+  const auto passes = [](const Texts& t, uint64_t needed, uint64_t given = 3) {
+    return row_of(t)->gradient(needed, given)->grad_passes();
+  };
+  CHECK(passes({.in = "T a, T b", .map = "y = a + b"}, 3) == std::vector{0, 0});
+  CHECK(passes({.in = "T a, T b", .map = "y = a - b"}, 3) == std::vector{0, -1});
+  CHECK(passes({.in = "T a", .out = "T y, T z", .map = "y = -a; z = a"}, 1, 2) == std::vector{1});
+  CHECK(passes({.map = "y = x * 2"}, 1) == std::vector{-1});
+  CHECK(passes({.map = "y = (T)(float32)x"}, 1) == std::vector{-1});
+  CHECK(passes({.in = "T x, U k", .map = "y = (T)((U)x + k)"}, 1) == std::vector{-1});
 }
 
 TEST_CASE("expr: stated gradients are used, selected from and differentiated again") {

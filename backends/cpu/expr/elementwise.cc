@@ -33,42 +33,29 @@ bool is_dense(const Program& p, const ctn_launch& l) {
   return true;
 }
 
-// Block of dense work: one step without slots runs through its whole range at once.
-int64_t dense_block(const Program& p) {
-  const Code& code = p.map;
-  if (code.body.size() == 1 && code.n_slots == 0) return INT64_MAX;
-  size_t bytes = 0;
-  for (uint32_t left = code.reads | code.writes; left != 0; left &= left - 1) {
-    bytes += p.sizes[__builtin_ctz(left)];
-  }
-  return choose_block(code, bytes);
-}
-
 class Runner {
  public:
-  explicit Runner(const Program& p)
-      : p_(p), block_(dense_block(p)), room_(Frame::bytes(p.map, slot_block())) {
+  explicit Runner(const Program& p) : p_(p), room_(p.dense_bytes) {
     if (room_.get() == nullptr) return;
     Carver carver(room_.get());
-    frame_.bind(p.map, carver, slot_block());
+    frame_.bind(p.map, carver, p.slot_block());
   }
 
   ctn_status run(const ctn_launch& l, int64_t begin, int64_t end) {
-    if (room_.get() == nullptr) return fail_memory(p_.host, Frame::bytes(p_.map, slot_block()));
+    if (room_.get() == nullptr) return fail_memory(p_.host, p_.dense_bytes);
     if (!is_dense(p_, l)) return run_strided(l, begin, end);
     run_dense(l, begin, end);
     return CTN_OK;
   }
 
  private:
-  int64_t slot_block() const { return p_.map.n_slots == 0 ? 0 : block_; }
-
   void run_dense(const ctn_launch& l, int64_t begin, int64_t end) {
     const uint32_t args = p_.map.reads | p_.map.writes;
     if (p_.map.uses_size) frame_.size = elements(l);
-    frame_.enter(l, std::min(block_, end - begin));
+    const int64_t block = p_.dense_block;
+    frame_.enter(l, std::min(block, end - begin));
     for (int64_t at = begin; at < end;) {
-      const int64_t n = std::min(block_, end - at);
+      const int64_t n = std::min(block, end - at);
       for (uint32_t left = args; left != 0; left &= left - 1) {
         const int arg = __builtin_ctz(left);
         frame_.at[arg] = static_cast<char*>(l.data[arg]) + at * p_.sizes[arg];
@@ -82,7 +69,6 @@ class Runner {
   ctn_status run_strided(const ctn_launch& l, int64_t begin, int64_t end);
 
   const Program& p_;
-  const int64_t block_;
   Room<kRoom> room_;
   Frame frame_;
 };

@@ -47,6 +47,17 @@ void add_accumulators(Program& p, const ctn_form& form, const Loops& loops) {
   }
 }
 
+// Block of dense work: one step without slots runs through its whole range at once.
+int64_t dense_block(const Program& p) {
+  const Code& code = p.map;
+  if (code.body.size() == 1 && code.n_slots == 0) return INT64_MAX;
+  size_t bytes = 0;
+  for (uint32_t left = code.reads | code.writes; left != 0; left &= left - 1) {
+    bytes += p.sizes[__builtin_ctz(left)];
+  }
+  return choose_block(code, bytes);
+}
+
 }  // namespace
 
 ProgramPtr compile_program(const ctn_host* host, const Loops& loops, const ctn_form& form) {
@@ -57,6 +68,8 @@ ProgramPtr compile_program(const ctn_host* host, const Loops& loops, const ctn_f
     p->sizes[k] = static_cast<uint8_t>(size_of(form.args[k].dtype));
   }
   p->map = compile_code(form, Section::kMap, loops);
+  p->dense_block = dense_block(*p);
+  p->dense_bytes = Frame::bytes(p->map, p->slot_block());
   if (form.n_acc > 0) {
     add_accumulators(*p, form, loops);
     if (!p->simple) p->reduce = compile_code(form, Section::kReduce, loops);

@@ -24,6 +24,9 @@ struct Program {
   int32_t n_args = 0;
   uint8_t sizes[CTN_FORM_MAX_ARGS] = {};
   Code map;
+  // dense elementwise work: elements of a block and bytes of a frame
+  int64_t dense_block = 0;
+  size_t dense_bytes = 0;
   // reductions only
   Code reduce;  // unused if every accumulator has a step of its own
   Code post;
@@ -32,6 +35,7 @@ struct Program {
   bool spans = false;   // and a loop that joins any number of items
   bool rounds = false;  // some accumulator is floating and added or multiplied
 
+  int64_t slot_block() const { return map.n_slots == 0 ? 0 : dense_block; }
   bool is_reduction() const { return !accs.empty(); }
 };
 
