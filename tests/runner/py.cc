@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
 namespace golden {
 namespace {
@@ -119,7 +120,7 @@ class Parser {
         const std::string key = name();
         if (peek("=") && !peek("==")) {
           take("=");
-          e.keywords.emplace_back(key, binary(0));
+          e.keywords.push_back({key, binary(0)});
           take(",");
           continue;
         }

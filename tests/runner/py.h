@@ -4,7 +4,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace golden {
@@ -17,9 +16,15 @@ struct Py {
   // call: callee, arguments; tuple, list: entries; index: value, subscripts; slice: start, stop,
   // step (an empty name where missing); unary, binary: operands
   std::vector<Py> items;
-  std::vector<std::pair<std::string, Py>> keywords;
+  struct Keyword;
+  std::vector<Keyword> keywords;
 
   double number() const;
+};
+
+struct Py::Keyword {
+  std::string name;
+  Py value;
 };
 
 // Throws std::runtime_error with the text and position.
