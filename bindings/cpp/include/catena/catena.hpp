@@ -8,6 +8,7 @@
 #include <catena/cpp/context.hpp>
 #include <catena/cpp/error.hpp>
 #include <catena/cpp/functions.hpp>
+#include <catena/cpp/kernel.hpp>
 #include <catena/cpp/link.hpp>
 #include <catena/cpp/links.hpp>
 #include <catena/cpp/operators.hpp>
