@@ -27,7 +27,7 @@ Array* place_array(Storage* s, int dtype, std::span<const int64_t> shape, int64_
   a->ndim = static_cast<int32_t>(shape.size());
   a->size = size;
   a->storage = s;
-  std::memcpy(a->dims, shape.data(), shape.size_bytes());
+  std::copy_n(shape.data(), shape.size(), a->dims);
   c_strides(shape, a->dims + shape.size());
   return a;
 }
@@ -167,8 +167,8 @@ Ref<Array> Array::make_view(const Array& base, std::span<const int64_t> shape,
   a->dtype = base.dtype;
   a->ndim = static_cast<int32_t>(shape.size());
   a->size = size;
-  std::memcpy(a->dims, shape.data(), shape.size_bytes());
-  std::memcpy(a->dims + shape.size(), strides.data(), shape.size_bytes());
+  std::copy_n(shape.data(), shape.size(), a->dims);
+  std::copy_n(strides.data(), shape.size(), a->dims + shape.size());
   a->contiguous = is_c_order(shape, strides);
   a->storage = base.storage;
   a->storage->retain();

@@ -49,9 +49,9 @@ void tile(int64_t k, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc, con
   };
   int64_t p = 0;
   for (; p + kAheadSteps <= k; p += kAheadSteps) {
-    __builtin_prefetch(ahead.at, 0, 2);
-    __builtin_prefetch(ahead.at + 64, 0, 2);
-    ahead.at += ahead.step;
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead.at), 0, 2);
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead.at + 64), 0, 2);
+    ahead.at += static_cast<uintptr_t>(ahead.step);
 #pragma GCC unroll 1
     for (int q = 0; q < kAheadSteps; q += 2) {
       step();

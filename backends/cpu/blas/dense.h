@@ -19,8 +19,9 @@ enum TileMode : int {
 };
 
 // What a tile brings into the second-level cache on its way: 128 bytes every kAheadSteps steps.
+// A number, not a pointer: 0 is nothing, and a hint may lie beyond the end of an array.
 struct Ahead {
-  const char* at;
+  uintptr_t at;
   int64_t step;
 };
 inline constexpr int kAheadSteps = 8;

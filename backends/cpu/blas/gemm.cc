@@ -24,10 +24,11 @@ void with_product(const Dense<T>& dense, const Gemm<T>& g, Fn&& fn) {
   fn(Product<T>{g.m, g.n, g.k, &a, &b, &c, g.add, nullptr, g.bias});
 }
 
-// A's rows times B's columns, both contiguous along k, and few of one of them.
+// A's rows times B's columns, both contiguous along k, and few of one of them. Not for k == 0,
+// where A and B may be nowhere.
 template <class T>
 bool wants_dots(const Gemm<T>& g) {
-  return g.a.column == 1 && g.b.row == 1 && std::min(g.m, g.n) <= kDotItems;
+  return g.k != 0 && g.a.column == 1 && g.b.row == 1 && std::min(g.m, g.n) <= kDotItems;
 }
 
 template <class T>

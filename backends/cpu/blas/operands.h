@@ -30,10 +30,13 @@ class Strided final : public Operand<T> {
   }
   Ahead ahead(int64_t p, int64_t i, int64_t stretch) const override {
     constexpr int64_t kBytes = sizeof(T);
-    const char* base = reinterpret_cast<const char*>(p_ + i * item_ + p * step_);
-    if (item_ == 1) return {base + stretch * step_ * kBytes, step_ * kBytes};  // a step's row
-    if (step_ == 1) return {base + stretch * 128, 128};  // items lie one behind the other
-    return {nullptr, 0};
+    const auto from = [&](int64_t bytes) {
+      return reinterpret_cast<uintptr_t>(p_) +
+             static_cast<uintptr_t>((i * item_ + p * step_) * kBytes + bytes);
+    };
+    if (item_ == 1) return {from(stretch * step_ * kBytes), step_ * kBytes};  // a step's row
+    if (step_ == 1) return {from(stretch * 128), 128};  // items lie one behind the other
+    return {0, 0};
   }
 
  private:

@@ -74,6 +74,7 @@ class Run {
   // Panels of A of tiles [t0, t1) for the round of steps at p.
   void pack_a(int64_t p, int64_t t0, int64_t t1, T* a) const {
     const int64_t k = std::min(blocks_.round, blocks_.k - p);
+    if (k == 0) return;  // A may be nowhere
     for (int64_t t = t0; t < t1; ++t) {
       const int64_t i = blocks_.row(t), m = blocks_.row(t + 1) - i;
       product_.a->pack(p, k, i, m, a + i * k, m);
@@ -115,7 +116,7 @@ class Run {
   // What tile t can fetch of the next panel while it works: every tile takes another share.
   Ahead ahead(const Tile& t) const {
     const int64_t share = t.turn * (t.k / kAheadSteps), next = t.j + blocks_.panel;
-    if (share >= t.k || next + blocks_.panel > blocks_.n) return {nullptr, 0};
+    if (share >= t.k || next + blocks_.panel > blocks_.n) return {0, 0};
     return product_.b->ahead(t.p, next, share);
   }
 
@@ -123,8 +124,9 @@ class Run {
     const int vectors = t.n > dense_.lanes ? 2 : 1;
     const int64_t width = vectors * dense_.lanes;
     int64_t ldb = width;
-    const T* b = nullptr;
-    if (product_.m <= kInPlaceRows && t.n == width) b = product_.b->in_place(t.p, t.j, &ldb);
+    const T* b = t.k == 0 ? panel : nullptr;  // without steps, B may be nowhere
+    if (b == nullptr && product_.m <= kInPlaceRows && t.n == width)
+      b = product_.b->in_place(t.p, t.j, &ldb);
     if (b == nullptr) {
       b = panel;
       if (t.turn == 0) product_.b->pack(t.p, t.k, t.j, t.n, panel, width);

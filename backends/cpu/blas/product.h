@@ -22,10 +22,8 @@ class Operand {
   // (i, p) if items lie side by side in memory and steps *ld apart; NULL: pack them.
   virtual const T* in_place(int64_t /*p*/, int64_t /*i*/, int64_t* /*ld*/) const { return nullptr; }
   // Where 128-byte stretch number `stretch` of the items from i, steps from p, lies in memory, and
-  // how far it is to the next: fetched while the panel before is at work. NULL: nothing to fetch.
-  virtual Ahead ahead(int64_t /*p*/, int64_t /*i*/, int64_t /*stretch*/) const {
-    return {nullptr, 0};
-  }
+  // how far it is to the next: fetched while the panel before is at work. 0: nothing to fetch.
+  virtual Ahead ahead(int64_t /*p*/, int64_t /*i*/, int64_t /*stretch*/) const { return {0, 0}; }
 
  protected:
   ~Operand() = default;
