@@ -39,7 +39,7 @@ run_test() {
   count 'package set-up' need build demo test || true
   count 'format' step 'check the format' run_format --check || true
   if count 'build' build_for_test build -Dtests=enabled -Ddemo=enabled; then meson_test build; fi
-  if [ "${1:-}" = --sanitize ] && count 'sanitizer build' sanitizer_build; then sanitizer_test; fi
+  if count 'sanitizer build' sanitizer_build; then sanitizer_test; fi
   awk '{ p += $1; f += $3; s += $5 }
        END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }' "$totals"
 }
