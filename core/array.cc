@@ -7,6 +7,7 @@
 #include <new>
 
 #include "core/intrinsic.h"
+#include "core/layout.h"
 
 namespace catena {
 namespace {
@@ -117,6 +118,19 @@ std::string array_text(const Array& a) {
   return s + ']';
 }
 
+Ref<Array> Array::make_packed(Device& device, int dtype, std::span<const int64_t> shape,
+                              uint64_t layout, const char* owner) {
+  check_ndim(shape.size());
+  const int64_t size = element_count(shape, kDtypeBytes[dtype]);
+  Storage* s = make_storage(*device.ctx, device, header_bytes(shape.size()));
+  s->bytes = static_cast<uint64_t>(size) * kDtypeBytes[dtype];
+  s->owner = owner;
+  Ref<Array> a = Ref<Array>::take(place_array(s, dtype, shape, size));
+  add_packed(*a, layout);
+  s->stale.store(true, std::memory_order_relaxed);
+  return a;
+}
+
 Ref<Array> Array::make(Device& device, int dtype, std::span<const int64_t> shape,
                        const char* owner) {
   check_ndim(shape.size());
@@ -141,7 +155,6 @@ Ref<Array> Array::make(Device& device, int dtype, std::span<const int64_t> shape
     }
     if (bytes >= kTrackBytes) ctx.track(*s);
   }
-  a->data = s->data;
   return Ref<Array>::take(a);
 }
 
@@ -152,7 +165,7 @@ Ref<Array> Array::make_view(const Array& base, std::span<const int64_t> shape,
   int64_t low = 0, high = 0;
   if (size) {
     view_range(shape, strides, low, high);
-    const int64_t start = (base.data - base.storage->data) / base.itemsize();
+    const int64_t start = base.offset / base.itemsize();
     const int64_t room = static_cast<int64_t>(base.storage->bytes) / base.itemsize();
     if (checked_add(checked_add(start, offset), low) < 0 ||
         checked_add(checked_add(start, offset), high) >= room)
@@ -172,7 +185,7 @@ Ref<Array> Array::make_view(const Array& base, std::span<const int64_t> shape,
   a->contiguous = is_c_order(shape, strides);
   a->storage = base.storage;
   a->storage->retain();
-  a->data = size ? base.data + offset * base.itemsize() : base.data;
+  a->offset = size ? base.offset + offset * base.itemsize() : base.offset;
   return Ref<Array>::take(a);
 }
 
@@ -205,7 +218,7 @@ Ref<Array> Array::wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*
   Array* a = place_array(s, dtype, shape, size);
   std::copy_n(strides, t.ndim, a->dims + t.ndim);
   a->contiguous = is_c_order(shape, given);
-  a->data = first;
+  a->offset = size ? first - s->data : 0;
   return Ref<Array>::take(a);
 }
 
@@ -213,6 +226,7 @@ void Storage::release() noexcept {
   if (!drop_one(refs)) return;
   if (flags & kStorageTracked) ctx->untrack(*this);
   if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->pool->put(data, bytes);
+  drop_packed(*this);
   if (drop) drop(drop_user);
   ctx->free_object(this, block_bytes);
 }
@@ -226,7 +240,12 @@ void Array::release() noexcept {
 }
 
 void Array::fill_tensor(ctn_dltensor& out) const {
-  out.data = data;
+  describe(out);
+  out.data = data();
+}
+
+void Array::describe(ctn_dltensor& out) const {
+  out.data = nullptr;
   out.device = storage->device->dl;
   out.ndim = ndim;
   out.dtype = dtype_of(dtype);
@@ -273,8 +292,9 @@ void copy_to_host(Array& a, void* dst) {
   Ref<Array> c = to_contiguous(a);
   const Device& d = c->device();
   const Backend& b = *d.backend->memory_owner;
-  check_status(b.def.copy(b.def.self, -1, dst, d.dl.id, c->data, static_cast<uint64_t>(c->bytes())),
-               "copy to host");
+  check_status(
+      b.def.copy(b.def.self, -1, dst, d.dl.id, c->data(), static_cast<uint64_t>(c->bytes())),
+      "copy to host");
   d.ctx->synchronize();
 }
 
@@ -288,7 +308,7 @@ void copy_from_host(Array& a, const void* src) {
     copy_into(a, *staged);
     return;
   }
-  check_status(b.def.copy(b.def.self, d.dl.id, a.data, -1, src, static_cast<uint64_t>(a.bytes())),
+  check_status(b.def.copy(b.def.self, d.dl.id, a.data(), -1, src, static_cast<uint64_t>(a.bytes())),
                "copy from host");
   a.written();
 }
@@ -307,8 +327,8 @@ Ref<Array> to_device(Array& a, Device& device) {
   if (!same && !source.host_memory && !device.host_memory)
     fail(CTN_EUNSUPPORTED,
          "cannot copy from " + source.name + " to " + device.name + ": copy to the CPU in between");
-  check_status(b.def.copy(b.def.self, same || !device.host_memory ? device.dl.id : -1, out->data,
-                          same || !source.host_memory ? source.dl.id : -1, from->data,
+  check_status(b.def.copy(b.def.self, same || !device.host_memory ? device.dl.id : -1, out->data(),
+                          same || !source.host_memory ? source.dl.id : -1, from->data(),
                           static_cast<uint64_t>(a.bytes())),
                "copy between devices");
   return out;

@@ -16,15 +16,20 @@ struct ctn_array_s {};
 
 namespace catena {
 
-// Memory of one or more arrays on one device.
+// The data of a storage in a layout of its backend (layout.h).
+struct Packed;
+
+// Memory of one or more arrays on one device: plain strides, copies in layouts, or both.
 struct Storage {
   std::atomic<int32_t> refs{1};
   uint32_t flags = 0;  // kStorage*
   Context* ctx = nullptr;
   Device* device = nullptr;
-  std::byte* data = nullptr;
-  uint64_t bytes = 0;
-  uint64_t block_bytes = 0;  // of the object block that holds this header
+  std::byte* data = nullptr;       // plain; NULL also while only a layout has been written
+  uint64_t bytes = 0;              // of the plain data
+  std::atomic<bool> stale{false};  // a copy in a layout is newer than the plain data
+  Packed* packed = nullptr;        // guarded by Context::layout_mutex
+  uint64_t block_bytes = 0;        // of the object block that holds this header
   // moves on whenever the memory is written or an export ends: the key of packed copies
   std::atomic<uint32_t> version{0};
   std::atomic<int32_t> exports{0};  // live writable exports; with one no packed copy is kept
@@ -50,8 +55,8 @@ struct Array : ctn_array_s {
   int32_t ndim = 0;
   int64_t size = 0;  // elements
   Storage* storage = nullptr;
-  std::byte* data = nullptr;  // element 0
-  int64_t* dims = nullptr;    // shape[ndim], then strides[ndim] in elements
+  int64_t offset = 0;       // bytes from the storage's plain data to element 0
+  int64_t* dims = nullptr;  // shape[ndim], then strides[ndim] in elements
 
   // C order, undefined content. `owner` names who asks (static text).
   static Ref<Array> make(Device& device, int dtype, std::span<const int64_t> shape,
@@ -59,6 +64,9 @@ struct Array : ctn_array_s {
   // View into a storage; offset in elements from `base`.
   static Ref<Array> make_view(const Array& base, std::span<const int64_t> shape,
                               std::span<const int64_t> strides, int64_t offset);
+  // C order in `layout` of the device's backend, undefined content.
+  static Ref<Array> make_packed(Device& device, int dtype, std::span<const int64_t> shape,
+                                uint64_t layout, const char* owner);
   static Ref<Array> wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*), void* user);
 
   void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
@@ -70,9 +78,21 @@ struct Array : ctn_array_s {
   Device& device() const { return *storage->device; }
   int64_t itemsize() const { return kDtypeBytes[dtype]; }
   int64_t bytes() const { return size * itemsize(); }
+  // Element 0 of the plain data, which is brought up to date first.
+  std::byte* data() const {
+    if (storage->stale.load(std::memory_order_acquire)) [[unlikely]]
+      unpack();
+    return storage->data + offset;
+  }
   bool is_contiguous() const { return contiguous; }
   void fill_tensor(ctn_dltensor& out) const;
+  // The same without the data.
+  void describe(ctn_dltensor& out) const;
+  // The plain data was written.
   void written() { storage->version.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  void unpack() const;  // layout.cc
 };
 
 inline Array* to_array(ctn_array a) {

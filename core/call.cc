@@ -9,6 +9,7 @@
 #include "core/expr_fn.h"
 #include "core/hooks.h"
 #include "core/intrinsic.h"
+#include "core/layout.h"
 
 namespace catena {
 namespace {
@@ -116,7 +117,9 @@ struct Call {
         fail(CTN_EINVAL,
              "[" + op.name + "] input " + std::to_string(i) + " belongs to another context");
       const Array& a = in[i]->array();
-      a.fill_tensor(t.t);
+      a.describe(t.t);
+      t.layout = only_layout(a);
+      if (!t.layout) t.t.data = a.data();
       if (!device) device = &a.device();
       if (device != &a.device())
         fail(CTN_EINVAL, "[" + op.name + "] inputs are on different devices: " + device->name +
@@ -230,10 +233,11 @@ struct Outputs {
   size_t n;
   std::vector<int64_t> dims;
   std::vector<ctn_out_spec> specs;
-  std::vector<Ref<Array>> arrays;
+  std::vector<ctn_tensor> tensors;
+  std::vector<Ref<Array>> arrays;  // after make()
 
   Outputs(const Call& c, size_t count)
-      : n(count), dims(2 * count * CTN_MAX_NDIM), specs(count), arrays(count) {
+      : n(count), dims(2 * count * CTN_MAX_NDIM), specs(count), tensors(count), arrays(count) {
     for (size_t k = 0; k < n; ++k) {
       specs[k] = ctn_out_spec{};
       specs[k].shape = &dims[2 * k * CTN_MAX_NDIM];
@@ -241,28 +245,80 @@ struct Outputs {
     }
     const ctn_call_info info = c.info(static_cast<int32_t>(n));
     check_status(c.op.def.infer(c.op.def.self, &info, specs.data()), c.op.name);
-    for (size_t k = 0; k < n; ++k) arrays[k] = make(c, specs[k], k);
+    for (size_t k = 0; k < n; ++k) check(c, k);
   }
 
-  Ref<Array> make(const Call& c, const ctn_out_spec& s, size_t k) const {
+  void check(const Call& c, size_t k) const {
+    const ctn_out_spec& s = specs[k];
     if (s.ndim < 0 || s.ndim > CTN_MAX_NDIM)
       fail(CTN_EINTERNAL, "[" + c.op.name + "] infer gave output " + std::to_string(k) + " " +
                               std::to_string(s.ndim) + " dimensions");
-    const std::span<const int64_t> shape(s.shape, static_cast<size_t>(s.ndim));
     if (s.mode == CTN_OUT_NEW) {
-      const int32_t dtype = dtype_index(s.dtype);
-      if (dtype < 0)
+      if (dtype_index(s.dtype) < 0)
         fail(CTN_EINTERNAL,
              "[" + c.op.name + "] infer gave output " + std::to_string(k) + " no known dtype");
-      return Array::make(*c.device, dtype, shape, c.op.name.c_str());
-    }
-    if (s.source < 0 || static_cast<size_t>(s.source) >= c.in.size() ||
-        !c.in[static_cast<size_t>(s.source)])
+    } else if (s.source < 0 || static_cast<size_t>(s.source) >= c.in.size() ||
+               !c.in[static_cast<size_t>(s.source)]) {
       fail(CTN_EINTERNAL, "[" + c.op.name + "] infer named input " + std::to_string(s.source) +
                               " as the source of a view");
-    Array& source = c.in[static_cast<size_t>(s.source)]->array();
-    if (s.mode == CTN_OUT_SAME) return Ref<Array>::share(&source);
-    return Array::make_view(source, shape, {s.strides, shape.size()}, s.offset);
+    }
+  }
+
+  std::span<const int64_t> shape(size_t k) const {
+    return {specs[k].shape, static_cast<size_t>(specs[k].ndim)};
+  }
+  Array& source(const Call& c, size_t k) const {
+    return c.in[static_cast<size_t>(specs[k].source)]->array();
+  }
+
+  // tensors[k] without data, for those who decide how the outputs are made.
+  void describe(const Call& c) {
+    for (size_t k = 0; k < n; ++k) {
+      const ctn_out_spec& s = specs[k];
+      ctn_dltensor& t = tensors[k].t;
+      tensors[k].layout = 0;
+      if (s.mode == CTN_OUT_SAME) {
+        source(c, k).describe(t);
+        continue;
+      }
+      const bool fresh = s.mode == CTN_OUT_NEW;
+      if (fresh) c_strides(shape(k), s.strides);
+      t = {nullptr, c.device->dl, s.ndim, fresh ? s.dtype : dtype_of(source(c, k).dtype),
+           s.shape, s.strides,    0};
+    }
+  }
+
+  // plan: who decided; NULL: nobody.
+  void make(const Call& c, const Plan* plan) {
+    for (size_t k = 0; k < n; ++k) {
+      const ctn_out_spec& s = specs[k];
+      const uint64_t layout = plan ? plan->out_layout(k) : 0;
+      if (s.mode == CTN_OUT_SAME)
+        arrays[k] = Ref<Array>::share(&source(c, k));
+      else if (s.mode != CTN_OUT_NEW)
+        arrays[k] =
+            Array::make_view(source(c, k), shape(k), {s.strides, shape(k).size()}, s.offset);
+      else if (layout)
+        arrays[k] = Array::make_packed(*c.device, dtype_index(s.dtype), shape(k), layout,
+                                       c.op.name.c_str());
+      else
+        arrays[k] = Array::make(*c.device, dtype_index(s.dtype), shape(k), c.op.name.c_str());
+    }
+  }
+
+  // Room to be written: tensors with data.
+  void open(Exec& exec) {
+    for (size_t k = 0; k < n; ++k) {
+      Array& a = *arrays[k];
+      const uint64_t layout = specs[k].mode == CTN_OUT_NEW ? only_layout(a) : 0;
+      a.describe(tensors[k].t);
+      tensors[k].layout = layout;
+      tensors[k].t.data = layout ? packed_data(a, layout, exec) : a.data();
+    }
+  }
+  void written() const {
+    for (size_t k = 0; k < n; ++k)
+      if (!tensors[k].layout) arrays[k]->written();
   }
 
   bool all(int32_t mode) const {
@@ -316,54 +372,54 @@ const Kernel& choose_kernel(const Call& c, const ctn_call_info& info) {
   fail(CTN_EUNSUPPORTED, no_kernel_text(c, list, reasons));
 }
 
-void run_kernel(Call& c, Outputs& outs) {
-  std::vector<ctn_tensor> out_tensors(outs.n);
-  for (size_t k = 0; k < outs.n; ++k) {
-    outs.arrays[k]->fill_tensor(out_tensors[k].t);
-    out_tensors[k].layout = 0;
+// The inputs as the kernel takes them: packed where it asked for a layout, otherwise plain, in C
+// order unless it reads strides.
+class Inputs {
+ public:
+  Inputs(const Call& c, const Kernel& kernel, const Plan* plan, Exec& exec)
+      : tensors_(c.tensors, c.tensors + c.in.size()) {
+    const bool strided = kernel.def.flags & CTN_KERNEL_STRIDED;
+    for (size_t i = 0; i < c.in.size(); ++i) {
+      if (!c.in[i]) continue;
+      const uint64_t layout = plan ? plan->in_layout(i) : 0;
+      Array* a = c.in[i]->data;
+      if (!a->contiguous && (layout || !strided)) {
+        packed_.push_back(to_contiguous(*a));
+        a = packed_.back().get();
+        a->describe(tensors_[i].t);
+      }
+      tensors_[i].layout = layout;
+      tensors_[i].t.data = layout ? packed_data(*a, layout, exec) : a->data();
+    }
   }
+  const ctn_tensor* get() const { return tensors_.data(); }
+
+ private:
+  std::vector<ctn_tensor> tensors_;
+  std::vector<Ref<Array>> packed_;
+};
+
+void run_kernel(Call& c, Outputs& outs) {
+  outs.describe(c);
   ctn_run run{};
   run.size = sizeof run;
   run.call = c.info(static_cast<int32_t>(outs.n));
-  run.call.out = out_tensors.data();
+  run.call.out = outs.tensors.data();
   const Kernel& kernel = choose_kernel(c, run.call);
-  std::vector<Ref<Array>> packed;
-  std::vector<ctn_tensor> packed_tensors;
-  if (!(kernel.def.flags & CTN_KERNEL_STRIDED)) {
-    bool all = true;
-    for (Variable* v : c.in) all = all && (!v || v->data->contiguous);
-    if (!all) {
-      packed_tensors.assign(c.tensors, c.tensors + c.in.size());
-      for (size_t i = 0; i < c.in.size(); ++i) {
-        if (!c.in[i] || c.in[i]->data->contiguous) continue;
-        packed.push_back(to_contiguous(*c.in[i]->data));
-        packed.back()->fill_tensor(packed_tensors[i].t);
-      }
-      run.call.in = packed_tensors.data();
-    }
-  }
+  std::shared_ptr<const Plan> plan;
+  if (kernel.def.plan) plan = c.ctx.plans.get(kernel, run.call, c.device->index, c.flags);
   Exec exec(c.ctx, *c.device);
   run.exec = &exec;
-  std::vector<uint64_t> layouts;
-  ctn_plan plan{};
-  if (kernel.def.plan) {
-    layouts.resize(c.in.size() + outs.n);
-    plan.size = sizeof plan;
-    plan.in_layouts = layouts.data();
-    plan.out_layouts = layouts.data() + c.in.size();
-    check_status(kernel.def.plan(kernel.def.self, &run.call, &plan), c.op.name);
+  const Inputs in(c, kernel, plan.get(), exec);
+  run.call.in = in.get();
+  outs.make(c, plan.get());
+  outs.open(exec);
+  if (plan) {
+    run.state = plan->state();
+    if (plan->scratch_bytes()) run.scratch = exec.scratch(plan->scratch_bytes());
   }
-  struct DropPlan {
-    const Kernel& kernel;
-    void* state;
-    ~DropPlan() {
-      if (state && kernel.def.drop) kernel.def.drop(kernel.def.self, state);
-    }
-  } drop{kernel, plan.state};
-  run.state = plan.state;
-  if (plan.scratch_bytes) run.scratch = exec.scratch(plan.scratch_bytes);
   check_status(kernel.def.run(kernel.def.self, &run), c.op.name);
-  for (size_t k = 0; k < outs.n; ++k) outs.arrays[k]->written();
+  outs.written();
 }
 
 // Variadic inputs and counted outputs share the last definition.
@@ -413,7 +469,10 @@ void call_primitive(Call& c, std::span<Variable*> out) {
     out[0] = same;
     return;
   }
-  if (outs.any_new()) run_kernel(c, outs);
+  if (outs.any_new())
+    run_kernel(c, outs);
+  else
+    outs.make(c, nullptr);
   std::vector<Ref<Variable>> made(n);
   std::vector<Variable*> raw(n);
   for (size_t k = 0; k < n; ++k) {

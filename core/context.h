@@ -16,6 +16,7 @@
 
 #include "core/config.h"
 #include "core/memory.h"
+#include "core/plan.h"
 #include "core/pool.h"
 #include "core/random.h"
 #include "core/registry.h"
@@ -74,6 +75,10 @@ class Context : public ctn_context_s {
   // Large live storages, for the text of an out-of-memory error.
   void track(Storage& s);
   void untrack(Storage& s) noexcept;
+
+  PlanCache plans;
+  // Guards the copies in layouts of all storages, and their making.
+  std::mutex layout_mutex;
 
   // Function hooks (function_hook.cc).
   struct Hook {

@@ -39,6 +39,10 @@ void check_groups(Backend& b) {
                   {d.compile != nullptr, d.launch != nullptr, d.release != nullptr})) {
     b.compile_owner = &b;
   }
+  if (whole_group(who, "layout_bytes and reorder",
+                  {d.layout_bytes != nullptr, d.reorder != nullptr})) {
+    b.layout_owner = &b;
+  }
   if (d.device_info && !d.device_count) refuse(who, "device_info without device_count");
   if (d.device_count) b.device_owner = &b;
   const bool streams = whole_group(who, "stream_open, stream_close, event_record and event_wait",
@@ -86,6 +90,11 @@ void inherit(Backend& b, const Backend* parent) {
       d.compile = p.compile;
       d.launch = p.launch;
       d.release = p.release;
+    }
+    if (!b.layout_owner) {
+      b.layout_owner = parent->layout_owner;
+      d.layout_bytes = p.layout_bytes;
+      d.reorder = p.reorder;
     }
     if (!b.stream_owner) {
       b.stream_owner = parent->stream_owner;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/call.h"
+#include "core/layout.h"
 
 namespace catena {
 namespace {
@@ -113,12 +114,17 @@ void ExprFn::compute(Context& ctx, std::span<Array* const> in, const Request& re
 
   int64_t reduced[CTN_MAX_NDIM];
   const int32_t n_reduced = keeps_space_ ? space.reduced_shape(reduced) : 0;
+  const uint64_t layout =
+      compiled.flat && n_in > 0 && same_dims(in[0]->shape(), space.dims()) ? shared_layout(in) : 0;
   for (size_t k = 0; k < n_out; ++k) {
     const std::span<const int64_t> shape =
         align_[n_in + k] == Align::kFull
             ? space.dims()
             : std::span<const int64_t>(reduced, static_cast<size_t>(n_reduced));
-    Ref<Array> made = Array::make(*device, form.args[n_in + k].dtype, shape, name_.c_str());
+    const int dtype = form.args[n_in + k].dtype;
+    Ref<Array> made = layout && align_[n_in + k] == Align::kFull
+                          ? Array::make_packed(*device, dtype, shape, layout, name_.c_str())
+                          : Array::make(*device, dtype, shape, name_.c_str());
     args[n_in + k] = made.get();
     results.push(Variable::make(ctx, std::move(made), false));
   }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/expr/plain.h"
+#include "core/layout.h"
 
 namespace catena {
 namespace {
@@ -112,6 +113,15 @@ void build_walk(Walk& w, bool reduction, const Space& space, std::span<Array* co
                  static_cast<size_t>(w.ndim) * sizeof(int64_t));
 }
 
+bool is_placeless(const ctn_form& form) {
+  if (form.n_acc > 0) return false;
+  for (int32_t i = 0; i < form.map.n; ++i) {
+    const uint16_t op = form.map.insts[i].op;
+    if (op == CTN_X_INDEX || op == CTN_X_SIZE || op == CTN_X_RAW) return false;
+  }
+  return true;
+}
+
 void* program_for(const Compiled& c, const Backend& backend) {
   auto& slot = const_cast<Compiled&>(c).programs[static_cast<size_t>(backend.id)];
   void* program = slot.load(std::memory_order_acquire);
@@ -143,10 +153,17 @@ void run(const Compiled& c, Device& device, const ctn_launch* launches, int32_t 
   for (int32_t i = 0; i < n; ++i) expr::run_plain(c.c(), launches[i]);
 }
 
-void mark_written(const ctn_form& form, std::span<Array* const> args) {
-  for (size_t i = 0; i < args.size(); ++i)
-    if (form.args[i].role == CTN_ROLE_OUT || form.args[i].role == CTN_ROLE_INOUT)
-      args[i]->written();
+void* launch_data(Array& a, uint8_t role, uint64_t layout, Exec& exec) {
+  if (!layout) return a.data();
+  return role == CTN_ROLE_OUT ? packed_room(a, layout) : packed_data(a, layout, exec);
+}
+
+void mark_written(Array& a, uint8_t role, uint64_t layout) {
+  if (role != CTN_ROLE_OUT && role != CTN_ROLE_INOUT) return;
+  if (layout)
+    written_packed(a, layout);
+  else
+    a.written();
 }
 
 }  // namespace
@@ -208,6 +225,7 @@ const Compiled& FormCache::get(const expr::Row& row, std::span<const uint8_t> dt
   made->key.assign(dtypes.begin(), dtypes.end());
   made->key.insert(made->key.end(), scalar_types.begin(), scalar_types.end());
   made->form = row.specialize(dtypes, scalar_types);
+  made->flat = is_placeless(made->c());
   made->next = head_.load(std::memory_order_relaxed);
   head_.store(made.get(), std::memory_order_release);
   return *made.release();
@@ -232,11 +250,12 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
   }
   void* data[CTN_FORM_MAX_ARGS];
   int64_t counts[CTN_FORM_MAX_ARGS];
+  Exec exec(*device.ctx, device);
+  const uint64_t layout = c.flat ? shared_layout(args) : 0;
   for (size_t a = 0; a < args.size(); ++a) {
-    data[a] = args[a]->data;
+    data[a] = launch_data(*args[a], form.args[a].role, layout, exec);
     counts[a] = form.args[a].role == CTN_ROLE_RAW ? args[a]->size : 0;
   }
-  Exec exec(*device.ctx, device);
   ctn_launch l{};
   l.size = sizeof l;
   l.ndim = w.ndim;
@@ -248,7 +267,7 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
   l.scalars = scalars;
   l.exec = &exec;
   run(c, device, &l, 1);
-  mark_written(form, args);
+  for (size_t a = 0; a < args.size(); ++a) mark_written(*args[a], form.args[a].role, layout);
 }
 
 FlatBatch::FlatBatch(const Compiled& c, Device& device)
@@ -275,7 +294,13 @@ void FlatBatch::seal() {
   const auto n_args = static_cast<size_t>(c_.c().n_args);
   const auto n_scalars = static_cast<size_t>(c_.c().n_scalars);
   data_.resize(arrays_.size());
-  for (size_t k = 0; k < arrays_.size(); ++k) data_[k] = arrays_[k]->data;
+  layouts_.resize(sizes_.size());
+  for (size_t k = 0; k < sizes_.size(); ++k) {
+    const std::span<Array* const> args(arrays_.data() + k * n_args, n_args);
+    layouts_[k] = c_.flat ? shared_layout(args) : 0;
+    for (size_t a = 0; a < n_args; ++a)
+      data_[k * n_args + a] = launch_data(*args[a], c_.c().args[a].role, layouts_[k], exec_);
+  }
   launches_.reserve(sizes_.size());
   for (size_t k = 0; k < sizes_.size(); ++k) {
     if (sizes_[k] == 0) continue;
@@ -296,10 +321,9 @@ void FlatBatch::run() {
   if (launches_.empty()) return;
   catena::run(c_, device_, launches_.data(), static_cast<int32_t>(launches_.size()));
   const ctn_form& form = c_.c();
-  for (size_t k = 0; k < arrays_.size(); ++k) {
-    const uint8_t role = form.args[k % static_cast<size_t>(form.n_args)].role;
-    if (role == CTN_ROLE_OUT || role == CTN_ROLE_INOUT) arrays_[k]->written();
-  }
+  const auto n_args = static_cast<size_t>(form.n_args);
+  for (size_t k = 0; k < arrays_.size(); ++k)
+    mark_written(*arrays_[k], form.args[k % n_args].role, layouts_[k / n_args]);
 }
 
 uint64_t scalar_bits(uint8_t type, double value) {

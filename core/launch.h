@@ -66,6 +66,7 @@ struct Compiled {
   std::shared_ptr<const expr::Form> form;
   std::vector<uint8_t> key;  // dtypes of all arguments as asked for
   Compiled* next = nullptr;
+  bool flat = false;  // elementwise, and an element's place does not matter to it
   // per backend: NULL not tried yet, kDeclined, or its program
   std::array<std::atomic<void*>, kMaxBackends> programs{};
 
@@ -108,6 +109,7 @@ class FlatBatch {
   std::vector<int64_t> sizes_;
   std::vector<Array*> arrays_;
   std::vector<void*> data_;
+  std::vector<uint64_t> layouts_;  // per launch
   std::vector<uint64_t> scalars_;
   std::vector<ctn_launch> launches_;
   int64_t strides_[CTN_FORM_MAX_ARGS];

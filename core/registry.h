@@ -37,6 +37,7 @@ struct Backend {
   const Backend* device_owner = nullptr;   // device_count, device_info: never NULL
   const Backend* compile_owner = nullptr;  // compile, launch, release
   const Backend* stream_owner = nullptr;   // sync, stream_*, event_*
+  const Backend* layout_owner = nullptr;   // layout_bytes, reorder
 };
 
 struct Kernel {

@@ -61,7 +61,7 @@ class Writer {
     if (!a) {
       out_.add_none(name);
     } else if (a->is_contiguous() && a->device().host_memory) {
-      out_.add(name, dtype_of(a->dtype), a->shape(), a->data);
+      out_.add(name, dtype_of(a->dtype), a->shape(), a->data());
     } else {
       const HostBuffer copy(ctx_, static_cast<uint64_t>(a->bytes()));
       copy_to_host(*a, copy.data());
@@ -121,7 +121,7 @@ class Reader {
     Ref<Array> a = Array::make(device, dtype_index(info.dtype), shape, "loading");
     const auto bytes = static_cast<uint64_t>(a->bytes());
     if (device.host_memory) {
-      in_.read(index, a->data, bytes);
+      in_.read(index, a->data(), bytes);
     } else {
       const HostBuffer copy(ctx_, bytes);
       in_.read(index, copy.data(), bytes);

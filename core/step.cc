@@ -225,7 +225,7 @@ void Step::find_overlaps() {
           (a.shape()[static_cast<size_t>(d)] - 1) * a.strides()[static_cast<size_t>(d)];
       (reach < 0 ? first : last) += reach;
     }
-    ranges.push_back({a.data + first * a.itemsize(), a.data + (last + 1) * a.itemsize(), &w});
+    ranges.push_back({a.data() + first * a.itemsize(), a.data() + (last + 1) * a.itemsize(), &w});
   }
   std::ranges::sort(ranges, {}, &Range::begin);
   for (size_t k = 1; k < ranges.size(); ++k) {

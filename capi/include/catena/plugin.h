@@ -300,14 +300,18 @@ enum {
   CTN_KERNEL_LAYOUT = 2u   /* accepts and returns layouts of its own (needs `plan`) */
 };
 
-/* What a plan decides for one (shapes, dtypes, layouts, attributes). Zeroed before the call. */
+/* What a kernel decides once for calls that agree in shapes, dtypes, layouts, attributes, device
+ * and configuration; the runtime keeps it with the context (the least recently used plans leave)
+ * and hands it to every such run, from several threads at once. Zeroed before the call; what `plan`
+ * sees has no data. Calls whose attributes are arrays, links or objects are planned every time. */
 typedef struct ctn_plan {
   uint32_t size;
   uint32_t reserved;
   uint64_t scratch_bytes; /* given to every run, 64-byte aligned */
   void* state;            /* passed to run; freed by `drop` */
-  uint64_t* in_layouts;   /* [n_in] wanted; starts as what the inputs have */
-  uint64_t* out_layouts;  /* [n_out] chosen; starts as 0 */
+  /* with CTN_KERNEL_LAYOUT; all others see and write plain strides */
+  uint64_t* in_layouts;  /* [n_in] wanted; starts as what the inputs have */
+  uint64_t* out_layouts; /* [n_out] chosen; starts as 0 */
 } ctn_plan;
 
 typedef struct ctn_run {
@@ -386,6 +390,14 @@ typedef struct ctn_backend_def {
   void*(CTN_CALL* stream_native)(void* self, ctn_stream s);
   ctn_status(CTN_CALL* event_record)(void* self, ctn_stream s, uint64_t* event);
   ctn_status(CTN_CALL* event_wait)(void* self, ctn_stream s, uint64_t event);
+  /* What arrays may have instead of plain strides, chosen by plans. Ids are the backend's own,
+   * never 0, and keep their meaning as long as the process lives. layout_bytes: what an array of
+   * this shape and dtype takes (t->data is NULL). reorder: the same elements from src to dst, each
+   * in one of the layouts or plain C order (0); from any thread. */
+  ctn_status(CTN_CALL* layout_bytes)(void* self, const ctn_dltensor* t, uint64_t layout,
+                                     uint64_t* bytes);
+  ctn_status(CTN_CALL* reorder)(void* self, ctn_exec exec, const ctn_tensor* src,
+                                const ctn_tensor* dst);
   /* reserved: capture begin/end/replay, capture pools, cross-stream use records, device-resident
    * random offsets */
   void* reserved[8];

@@ -1,0 +1,191 @@
+// Layouts: see layout.h. All copies are made, found and compared under Context::layout_mutex; their
+// memory stays where it is until the storage goes, so that a kernel may read one meanwhile.
+#include "core/layout.h"
+
+#include <algorithm>
+
+#include "core/launch.h"
+
+namespace catena {
+
+struct Packed {
+  Packed* next;
+  uint64_t layout;
+  uint64_t bytes;
+  std::byte* data;
+  uint64_t block_bytes;  // of this header
+  uint32_t version;      // of the storage, when it was written
+  bool valid;            // it has been written
+  uint8_t dtype;
+  int32_t ndim;
+  int64_t dims[1];  // shape, then strides of C order
+};
+
+namespace {
+
+const Backend& layouts_of(const Device& device) {
+  const Backend* owner = device.backend->layout_owner;
+  if (!owner) fail(CTN_EINTERNAL, "backend '" + device.backend->name + "' has no layouts");
+  return *owner;
+}
+
+bool is_whole(const Array& a) {
+  return a.contiguous && a.offset == 0 && static_cast<uint64_t>(a.bytes()) == a.storage->bytes;
+}
+
+// Nobody but the runtime can write it.
+bool is_ours(const Storage& s) {
+  return !(s.flags & kStorageBorrowed) && s.exports.load(std::memory_order_acquire) == 0;
+}
+
+Packed* find(const Storage& s, uint64_t layout) {
+  Packed* p = s.packed;
+  while (p && p->layout != layout) p = p->next;
+  return p;
+}
+
+bool is_fresh(const Storage& s, const Packed& p) {
+  return p.valid && p.version == s.version.load(std::memory_order_relaxed);
+}
+
+const Packed& fresh(const Storage& s) {
+  const Packed* p = s.packed;
+  while (p && !is_fresh(s, *p)) p = p->next;
+  if (!p) fail(CTN_EINTERNAL, "array: neither its plain data nor a layout is up to date");
+  return *p;
+}
+
+ctn_tensor tensor(const Storage& s, const Packed& like, std::byte* data, uint64_t layout) {
+  ctn_tensor t{};
+  auto* dims = const_cast<int64_t*>(like.dims);
+  t.t = {data, s.device->dl, like.ndim, dtype_of(like.dtype), dims, dims + like.ndim, 0};
+  t.layout = layout;
+  return t;
+}
+
+void reorder(Exec& exec, const ctn_tensor& from, const ctn_tensor& to) {
+  const Backend& b = layouts_of(exec.device);
+  check_status(b.def.reorder(b.def.self, &exec, &from, &to), "reorder");
+}
+
+// The newest data there is: plain, or in a layout.
+ctn_tensor newest(const Storage& s, const Packed& like) {
+  if (!s.stale.load(std::memory_order_relaxed)) return tensor(s, like, s.data, 0);
+  const Packed& p = fresh(s);
+  return tensor(s, p, p.data, p.layout);
+}
+
+Packed* make_packed(Array& a, uint64_t layout) {
+  Storage& s = *a.storage;
+  const Backend& b = layouts_of(*s.device);
+  ctn_dltensor t{};
+  a.describe(t);
+  uint64_t bytes = 0;
+  check_status(b.def.layout_bytes(b.def.self, &t, layout, &bytes), "layout");
+  const uint64_t block = sizeof(Packed) + 2 * static_cast<uint64_t>(a.ndim) * sizeof(int64_t);
+  auto* p = static_cast<Packed*>(s.ctx->alloc_object(block));
+  try {
+    *p = {nullptr, layout, bytes, nullptr, block, 0, false, a.dtype, a.ndim, {}};
+    p->data = static_cast<std::byte*>(s.ctx->alloc_data(*s.device, bytes));
+  } catch (...) {
+    s.ctx->free_object(p, block);
+    throw;
+  }
+  std::copy_n(a.dims, 2 * a.ndim, p->dims);
+  p->next = s.packed;
+  s.packed = p;
+  return p;
+}
+
+}  // namespace
+
+void add_packed(Array& a, uint64_t layout) {
+  Packed* p = make_packed(a, layout);
+  p->valid = true;
+  p->version = a.storage->version.load(std::memory_order_relaxed);
+}
+
+void drop_packed(Storage& s) noexcept {
+  while (Packed* p = s.packed) {
+    s.packed = p->next;
+    s.device->pool->put(p->data, p->bytes);
+    s.ctx->free_object(p, p->block_bytes);
+  }
+}
+
+std::byte* packed_data(Array& a, uint64_t layout, Exec& exec) {
+  Storage& s = *a.storage;
+  if (!is_whole(a) || !is_ours(s)) {
+    const Backend& b = layouts_of(*s.device);
+    ctn_tensor from{}, to{};
+    a.fill_tensor(from.t);
+    to = from;
+    to.layout = layout;
+    uint64_t bytes = 0;
+    check_status(b.def.layout_bytes(b.def.self, &from.t, layout, &bytes), "layout");
+    to.t.data = exec.scratch(bytes);
+    reorder(exec, from, to);
+    return static_cast<std::byte*>(to.t.data);
+  }
+  std::lock_guard lock(s.ctx->layout_mutex);
+  Packed* p = find(s, layout);
+  if (!p) p = make_packed(a, layout);
+  if (!is_fresh(s, *p)) {
+    p->valid = false;
+    reorder(exec, newest(s, *p), tensor(s, *p, p->data, layout));
+    p->version = s.version.load(std::memory_order_relaxed);
+    p->valid = true;
+  }
+  return p->data;
+}
+
+std::byte* packed_room(Array& a, uint64_t layout) {
+  Storage& s = *a.storage;
+  std::lock_guard lock(s.ctx->layout_mutex);
+  Packed* p = find(s, layout);
+  if (!p) p = make_packed(a, layout);
+  return p->data;
+}
+
+void written_packed(Array& a, uint64_t layout) {
+  Storage& s = *a.storage;
+  std::lock_guard lock(s.ctx->layout_mutex);
+  Packed* p = find(s, layout);
+  p->version = s.version.fetch_add(1, std::memory_order_relaxed) + 1;
+  p->valid = true;
+  s.stale.store(true, std::memory_order_release);
+}
+
+void Array::unpack() const {
+  Storage& s = *storage;
+  std::lock_guard lock(s.ctx->layout_mutex);
+  if (!s.stale.load(std::memory_order_relaxed)) return;
+  const Packed& p = fresh(s);
+  if (!s.data && s.bytes) s.data = static_cast<std::byte*>(s.ctx->alloc_data(*s.device, s.bytes));
+  Exec exec(*s.ctx, *s.device);
+  reorder(exec, tensor(s, p, p.data, p.layout), tensor(s, p, s.data, 0));
+  s.stale.store(false, std::memory_order_release);
+}
+
+uint64_t find_only_layout(const Array& a) {
+  const Storage& s = *a.storage;
+  std::lock_guard lock(s.ctx->layout_mutex);
+  return s.stale.load(std::memory_order_relaxed) ? fresh(s).layout : 0;
+}
+
+uint64_t find_shared_layout(std::span<Array* const> args) {
+  const Array* in_layout = nullptr;
+  for (const Array* a : args) {
+    if (!is_whole(*a) || !is_ours(*a->storage) || !std::ranges::equal(a->shape(), args[0]->shape()))
+      return 0;
+    if (a->storage->stale.load(std::memory_order_acquire)) in_layout = a;
+  }
+  if (!in_layout) return 0;
+  const Storage& s = *in_layout->storage;
+  std::lock_guard lock(s.ctx->layout_mutex);
+  if (!s.stale.load(std::memory_order_relaxed)) return 0;
+  const Packed& p = fresh(s);
+  return p.bytes == s.bytes ? p.layout : 0;
+}
+
+}  // namespace catena

@@ -1,0 +1,44 @@
+// Data in the layouts of a backend (blocked formats of convolutions). A layout belongs to the
+// storage: one array covers it then, and whoever asks for plain strides gets them. Copies in
+// several layouts may be there at once, each with the version of the data it holds. Knows no
+// kernel.
+#pragma once
+#ifndef CATENA_CORE
+#error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
+#endif
+
+#include "core/array.h"
+
+namespace catena {
+
+class Exec;
+
+// The data of `a` in `layout`, up to date. Kept with the storage for the next asker, or in memory
+// of `exec` where somebody else may write the array unseen (borrowed memory, exports) and for
+// views. `a` is in C order.
+std::byte* packed_data(Array& a, uint64_t layout, Exec& exec);
+// The same for somebody who will write all of it: the content is undefined.
+std::byte* packed_room(Array& a, uint64_t layout);
+// A kernel has written what packed_data() gave: the plain data and the other copies are old now.
+void written_packed(Array& a, uint64_t layout);
+
+uint64_t find_only_layout(const Array& a);
+uint64_t find_shared_layout(std::span<Array* const> args);
+
+// The layout in which the data of `a` is, 0 where the plain data is up to date.
+inline uint64_t only_layout(const Array& a) {
+  return a.storage->stale.load(std::memory_order_acquire) ? find_only_layout(a) : 0;
+}
+// The layout in which all of these arrays can be run through element by element, because one of
+// them is only there in it, all have one shape, and it pads nothing; 0 if there is none.
+inline uint64_t shared_layout(std::span<Array* const> args) {
+  for (const Array* a : args)
+    if (a->storage->stale.load(std::memory_order_acquire)) return find_shared_layout(args);
+  return 0;
+}
+
+// For array.cc: room for `a` in `layout`; the copies of a storage that goes.
+void add_packed(Array& a, uint64_t layout);
+void drop_packed(Storage& s) noexcept;
+
+}  // namespace catena
