@@ -90,7 +90,6 @@ MemoryPool::MemoryPool(Ledger& ledger, RawSource source, uint64_t align)
 MemoryPool::~MemoryPool() { trim(); }
 
 // ---- getting and putting
-// -------------------------------------------------------------------------
 
 void* MemoryPool::get(uint64_t bytes) noexcept {
   if (ledger_.faulty()) [[unlikely]]
@@ -233,7 +232,6 @@ void MemoryPool::note_fetched(uint64_t bytes) noexcept {
 }
 
 // ---- giving back
-// ---------------------------------------------------------------------------------
 
 uint64_t MemoryPool::trim() noexcept {
   State& s = *state_;

@@ -1,6 +1,8 @@
 // C functions of catena.h, sections "library", "plugins and registry" and "context".
 #include <algorithm>
 #include <cstring>
+#include <mutex>
+#include <set>
 
 #include "core/adopt.h"
 #include "core/capi/api.h"
@@ -11,12 +13,13 @@ using namespace catena;
 
 namespace {
 
-// Texts returned to the caller live here until this thread's next call. Leaked at thread end: a
-// destructor would run at exit.
-std::string& text_slot(int which) {
-  static thread_local std::string* t_slots[3];
-  if (!t_slots[which]) t_slots[which] = new std::string;
-  return *t_slots[which];
+// The text, kept for the life of the process: one for every state that registry and report have
+// been in when somebody asked. Leaked: nothing runs at exit.
+ctn_str keep_text(std::string text) {
+  static auto* mutex = new std::mutex;
+  static auto* texts = new std::set<std::string>;
+  std::lock_guard lock(*mutex);
+  return str(*texts->insert(std::move(text)).first);
 }
 
 const Op& op_of(int32_t id) {
@@ -33,7 +36,11 @@ uint32_t ctn_version(void) { return kVersion; }
 uint32_t ctn_abi_version(void) { return CTN_ABI_VERSION; }
 const char* ctn_error_message(void) { return last_error_text(); }
 ctn_status ctn_error_code(void) { return last_error_code(); }
+ctn_status ctn_error_set(ctn_status code, ctn_str text) {
+  return code == CTN_OK ? code : store_error(code, view(text));
+}
 const char* ctn_status_name(ctn_status status) { return status_name(status); }
+ctn_status ctn_error_set(ctn_status code, ctn_str text) { return store_error(code, view(text)); }
 
 ctn_status ctn_plugin_load(ctn_str path) {
   return guarded([&] { load_plugin_file(view(path)); });
@@ -44,9 +51,7 @@ ctn_status ctn_plugin_dir(ctn_str path) {
 ctn_status ctn_plugin_report(ctn_str* out) {
   return guarded([&] {
     require(out, "out");
-    std::string& text = text_slot(0);
-    text = plugin_report();
-    *out = str(text);
+    *out = keep_text(plugin_report());
   });
 }
 ctn_status ctn_op_find(ctn_str name, int32_t* op) {
@@ -88,9 +93,7 @@ ctn_status ctn_schema_json(ctn_str* out) {
   return guarded([&] {
     require(out, "out");
     static_cast<void>(load_default_plugins(true));  // failures stand in the report
-    std::string& text = text_slot(1);
-    text = Registry::get().json();
-    *out = str(text);
+    *out = keep_text(Registry::get().json());
   });
 }
 
@@ -98,7 +101,8 @@ ctn_status ctn_context_create(const ctn_context_options* options, ctn_context* o
   return guarded([&] {
     require(out, "out");
     ctn_context_options own{};
-    if (options) own = adopt(options, "context options");
+    if (options) own = adopt(options, "ctn_context_options");
+    check_flags(own.flags, CTN_CONTEXT_NO_ENV, "ctn_context_options");
     *out = Context::create(own);
   });
 }
@@ -163,6 +167,7 @@ ctn_status ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out) {
     const uint32_t room = out->size;
     to_context(ctx)->ledger().fill(&stats);
     stats.size = room;
+    std::memset(static_cast<void*>(out), 0, room);  // members that we do not know are 0
     std::memcpy(out, &stats, std::min<size_t>(room, sizeof stats));
   });
 }

@@ -9,8 +9,6 @@ namespace catena::expr {
 
 namespace {
 
-// --------------------------------------------------------------------------------------
-
 // The arguments of a gradient are numbered inputs, outputs, gradients of outputs until compact().
 class Derivation {
  public:

@@ -5,8 +5,6 @@ namespace catena::expr {
 
 namespace {
 
-// ---------------------------------------------------------------------------------------
-
 // Copies the stated gradient for some inputs. An output without a gradient counts as zero: what is
 // proportional to it vanishes (value -1), whatever the other factors are.
 class Selection {

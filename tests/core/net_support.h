@@ -61,8 +61,7 @@ ctn_value of(const ctn_callback& c);
 //                W (out, in), persistent values mean (out) and N (); a call gives W; lazy without
 //                in_size: shape from the input. out_size < 0 makes init fail.
 //   optimizer    Plain(lr = 0.1), Moment(lr = 0.1, decay = 0.5, high = false, eps = 0.25): states
-//   n,
-//                and top where high is true; derives rate = lr / t
+//                n, and top where high is true; derives rate = lr / t
 //   hook         Decay(rate) and Clip(most) as data, Spy() as a callback
 Ctx context(const ctn_context_options& options = {});
 

@@ -18,6 +18,7 @@ typedef struct ctn_api {
   const char*(CTN_CALL* error_message)(void);
   ctn_status(CTN_CALL* error_code)(void);
   const char*(CTN_CALL* status_name)(ctn_status status);
+  ctn_status(CTN_CALL* error_set)(ctn_status code, ctn_str text);
   ctn_status(CTN_CALL* plugin_load)(ctn_str path);
   ctn_status(CTN_CALL* plugin_dir)(ctn_str path);
   ctn_status(CTN_CALL* plugin_report)(ctn_str* out);

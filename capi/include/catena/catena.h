@@ -1,20 +1,27 @@
 /* catena.h: the C interface of Catena for programs and language bindings.
  *
- * Errors.    Functions return a ctn_status; CTN_OK is 0. After a failure ctn_error_message() gives
- *            the text for the calling thread. A failed call changes nothing and writes no output.
- * Ownership. "new" pointers are released by the caller, "borrowed" ones are valid for the call (or
- * as
- *            long as said), "taken" ones belong to the callee. Every handle may be NULL in
- * _release. Threads.   A function may be called from any thread. Distinct handles may be used at
- * the same time;
- *            one handle may be read by many threads, but changed by only one with no reader.
- *            Reference
- *            counts are atomic.
- * Contexts.  Arrays, variables, links and optimizers belong to the context they were made in;
- * mixing
- *            contexts is CTN_EINVAL. Ops, backends and plugins are registered once per process.
- * Silence.   The library prints nothing, never exits and never aborts; see ctn_context_options.log.
- * */
+ * Errors     A function that can fail returns a ctn_status; CTN_OK is 0. After a failure
+ *            ctn_error_message() has the text for the calling thread. A failed call changes
+ *            nothing and writes no output, unless its comment says otherwise.
+ * Ownership  A "new" handle is released by the caller, a "borrowed" one is valid for the call or as
+ *            long as said, a "taken" one belongs to the callee. Arguments are borrowed and results
+ *            new where nothing is said. Every _release accepts NULL.
+ * Giving     What is handed over with a function that lets go of it goes, should the call fail:
+ *            a ctn_callback is dropped at once, a DLPack tensor's deleter has run; but the memory
+ *            of ctn_array_wrap and the object of ctn_variable_set_user stay the caller's, and
+ *            their `drop` is not called.
+ * Threads    Every function may be called from any thread, and calls back on the thread that called
+ *            it, unless said otherwise. Distinct handles may be used at the same time; one handle
+ *            may be read by many threads, or changed by one with no reader. Reference counts are
+ *            atomic.
+ * Contexts   Arrays, variables, links and optimizers belong to the context they were made in;
+ *            mixing contexts is CTN_EINVAL.
+ * Plugins    Ops, links, optimizers and backends come from plugins and are registered once per
+ *            process. None exists before the first context is made, the first plugin is loaded or
+ *            ctn_schema_json is asked: only then do names such as "relu" mean something.
+ * Silence    The library prints nothing, never exits and never aborts. It speaks through
+ *            ctn_context_options.log, and on standard error where the environment asks for it
+ *            (CATENA_LOG, docs/configuration.md). */
 #ifndef CATENA_CATENA_H
 #define CATENA_CATENA_H
 
@@ -30,8 +37,7 @@ extern "C" {
 #define CTN_API
 #endif
 
-/* ==== library ====================================================================================
- * */
+/* ==== library ================================================================================= */
 
 /* Version of the running library: major << 16 | minor << 8 | patch. */
 CTN_API uint32_t CTN_CALL ctn_version(void);
@@ -43,9 +49,12 @@ CTN_API const char* CTN_CALL ctn_error_message(void);
 CTN_API ctn_status CTN_CALL ctn_error_code(void);
 /* Fixed English name of a code, e.g. "invalid argument". */
 CTN_API const char* CTN_CALL ctn_status_name(ctn_status status);
+/* For callbacks that fail: keeps `text` (copied, cut after 8191 bytes) as this thread's and returns
+ * `code`, which the callback returns in turn; a number that is no code becomes CTN_EINTERNAL. The
+ * function that called back then fails with this code and text. */
+CTN_API ctn_status CTN_CALL ctn_error_set(ctn_status code, ctn_str text);
 
-/* ==== plugins and registry (per process) =========================================================
- * */
+/* ==== plugins and registry (per process) ====================================================== */
 
 /* Loads the plugin at an absolute path. Loading the same file again is a no-op. */
 CTN_API ctn_status CTN_CALL ctn_plugin_load(ctn_str path);
@@ -54,7 +63,9 @@ CTN_API ctn_status CTN_CALL ctn_plugin_dir(ctn_str path);
 /* What was found, loaded and refused and why, one line each; borrowed until the next call of it on
  * this thread. */
 CTN_API ctn_status CTN_CALL ctn_plugin_report(ctn_str* out);
-/* Ops are named by consecutive ids that stay valid for the life of the process. */
+/* Ops are named by consecutive ids that stay valid for the life of the process. There are none
+ * until the first context is made, a plugin is loaded or ctn_schema_json is called; before that
+ * every name is CTN_ENOTFOUND. */
 CTN_API ctn_status CTN_CALL ctn_op_find(ctn_str name, int32_t* op);
 CTN_API int32_t CTN_CALL ctn_op_count(void);
 CTN_API ctn_status CTN_CALL ctn_op_name(int32_t op, ctn_str* out);
@@ -63,12 +74,12 @@ CTN_API ctn_status CTN_CALL ctn_op_attr(int32_t op, ctn_str name, int32_t* index
 /* Inputs, and outputs the caller receives (-1: depends on the call), and attributes of an op. */
 CTN_API ctn_status CTN_CALL ctn_op_arity(int32_t op, int32_t* n_in, int32_t* n_out,
                                          int32_t* n_attrs);
-/* The registry as JSON (schema version in member "format"): ops, links, optimizers, hooks,
- * initializers, backends. Borrowed until the next call of it on this thread. */
+/* The registry as JSON (docs/schema-json.md): ops, links, optimizers, hooks, initializers,
+ * backends. Loads the plugins that a first context would. Borrowed until the next call of it on
+ * this thread. */
 CTN_API ctn_status CTN_CALL ctn_schema_json(ctn_str* out);
 
-/* ==== context ====================================================================================
- * */
+/* ==== context ================================================================================= */
 
 enum {
   CTN_CONTEXT_NO_ENV = 1u /* read no environment variable */
@@ -82,14 +93,14 @@ typedef struct ctn_context_options {
   int32_t threads; /* 0: CATENA_NUM_THREADS, else the CPUs this process may use */
   uint32_t reserved;
   uint64_t memory_limit;   /* bytes the context may hold, all devices and caches; 0: none */
-  uint64_t seed;           /* of the default random numbers */
+  uint64_t seed;           /* of the default random numbers; 0: a random one */
   ctn_allocator allocator; /* size 0: the system's */
   ctn_io io;               /* size 0: POSIX files */
   ctn_executor executor;   /* size 0: own thread pool */
   ctn_random random;       /* size 0: Philox 4x32-10 */
-  ctn_log_fn log;          /* NULL: silent */
+  ctn_log_fn log;          /* NULL: silent, unless CATENA_LOG asks for lines on standard error */
   void* log_user;
-  int32_t log_level; /* 0: CTN_LOG_WARN */
+  int32_t log_level; /* 0: CTN_LOG_WARN; CATENA_LOG comes before it */
   int32_t reserved2;
 } ctn_context_options;
 
@@ -104,8 +115,7 @@ CTN_API ctn_status CTN_CALL ctn_context_device(ctn_context ctx, ctn_device* devi
                                                ctn_str* backend);
 /* Device by name, loading its backend: "cuda:1". */
 CTN_API ctn_status CTN_CALL ctn_device_find(ctn_context ctx, ctn_str name, ctn_device* out);
-/* What the backend says of the context's device ("avx512", "NVIDIA H100"); lives with the process.
- * */
+/* What the backend says of the context's device ("avx512", "NVIDIA H100"); borrowed for ever. */
 CTN_API ctn_status CTN_CALL ctn_device_name(ctn_context ctx, ctn_str* out);
 /* How many threads work at once for the context, the caller's included. */
 CTN_API int32_t CTN_CALL ctn_context_threads(ctn_context ctx);
@@ -141,13 +151,13 @@ CTN_API ctn_status CTN_CALL ctn_memory_set_limit(ctn_context ctx, uint64_t bytes
 /* Gives cached memory back. */
 CTN_API ctn_status CTN_CALL ctn_memory_trim(ctn_context ctx);
 
-/* Restarts the default random numbers. */
+/* Restarts the default random numbers. Here 0 is a seed like any other: it gives the same numbers
+ * every time. A context's own ctn_random is not told. */
 CTN_API ctn_status CTN_CALL ctn_random_seed(ctn_context ctx, uint64_t seed);
 /* Random numbers into host memory; kind and dst as in ctn_random.draw. */
 CTN_API ctn_status CTN_CALL ctn_random_draw(ctn_context ctx, int32_t kind, void* dst, int64_t n);
 
-/* ==== arrays =====================================================================================
- * */
+/* ==== arrays ================================================================================== */
 
 /* C-order array on the context's device with undefined content. shape: [ndim], 0 allowed. */
 CTN_API ctn_status CTN_CALL ctn_array_new(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
@@ -161,17 +171,20 @@ CTN_API ctn_status CTN_CALL ctn_array_from_host(ctn_context ctx, ctn_dtype dtype
                                                 const int64_t* shape, const void* data,
                                                 ctn_array* out);
 /* Uses host memory without copying. `view` is copied, its memory is borrowed until `drop(user)`,
- * called once when the last array over it is gone (at once on failure: never). drop may be NULL. */
+ * called once, on the thread that lets go of the last array over it; never if this call fails. drop
+ * may be NULL. */
 CTN_API ctn_status CTN_CALL ctn_array_wrap(ctn_context ctx, const ctn_dltensor* view,
                                            void(CTN_CALL* drop)(void* user), void* user,
                                            ctn_array* out);
-/* DLPack exchange without copying. Import takes `t` (on failure too: its deleter has run);
- * read-only tensors are copied. Export: new, the consumer calls its deleter. */
+/* DLPack exchange without copying. Import takes `t`: its deleter runs when the last array over it
+ * is gone, or has run when this call fails; read-only tensors are copied. Export: new, the consumer
+ * calls its deleter. */
 CTN_API ctn_status CTN_CALL ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out);
 CTN_API ctn_status CTN_CALL ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out);
 CTN_API void CTN_CALL ctn_array_retain(ctn_array a);
 CTN_API void CTN_CALL ctn_array_release(ctn_array a);
-/* Shape, strides, dtype, memory; borrowed as long as the array lives. Waits for pending writes. */
+/* Shape, strides, dtype, memory; borrowed as long as the array lives. Waits for all pending work of
+ * the context, so that the memory may be read at once; its errors are returned here. */
 CTN_API ctn_status CTN_CALL ctn_array_view(ctn_array a, ctn_dltensor* out);
 /* Copies all elements to (from) C-order host memory of exactly `bytes` bytes. */
 CTN_API ctn_status CTN_CALL ctn_array_to_host(ctn_array a, void* dst, uint64_t bytes);
@@ -195,8 +208,7 @@ CTN_API ctn_status CTN_CALL ctn_array_to_device(ctn_array a, ctn_device device, 
 /* The context it belongs to; borrowed. */
 CTN_API ctn_context CTN_CALL ctn_array_context(ctn_array a);
 
-/* ==== calling functions ==========================================================================
- * */
+/* ==== calling functions ======================================================================= */
 
 /* Calls op on in[n_in] (borrowed; NULL for an absent optional input). attrs[n_attrs] follow the
  * schema's order and may be cut short; CTN_ABSENT takes the default. out[n_out]: new, n_out as the
@@ -236,8 +248,7 @@ CTN_API ctn_status CTN_CALL ctn_kernel_call(ctn_kernel k, const ctn_variable* in
                                             const int64_t* axes, int32_t n_axes, int32_t keepdims,
                                             ctn_variable* out, int32_t n_out);
 
-/* ==== variables ==================================================================================
- * */
+/* ==== variables =============================================================================== */
 
 /* A leaf over `a` (borrowed, kept). requires_grad 0 for labels and constants. *out: new. */
 CTN_API ctn_status CTN_CALL ctn_variable_new(ctn_array a, int32_t requires_grad, ctn_variable* out);
@@ -245,7 +256,9 @@ CTN_API void CTN_CALL ctn_variable_retain(ctn_variable v);
 CTN_API void CTN_CALL ctn_variable_release(ctn_variable v);
 /* The array, new; CTN_EINVAL for an uninitialised parameter. */
 CTN_API ctn_status CTN_CALL ctn_variable_array(ctn_variable v, ctn_array* out);
-/* Borrowed view of the array: cheaper than the above. Valid until v changes. */
+/* The array's shape, strides, dtype and memory, borrowed until v changes. Cheaper than the above,
+ * and unlike ctn_array_view it does not wait: where the backend is asynchronous, ctn_synchronize
+ * comes before the memory is read. CTN_EINVAL for an uninitialised parameter. */
 CTN_API ctn_status CTN_CALL ctn_variable_view(ctn_variable v, ctn_dltensor* out);
 /* Replaces the array (borrowed, kept). */
 CTN_API ctn_status CTN_CALL ctn_variable_set_array(ctn_variable v, ctn_array a);
@@ -269,8 +282,8 @@ CTN_API ctn_status CTN_CALL ctn_variable_unchain(ctn_variable v);
 CTN_API ctn_status CTN_CALL ctn_variable_unchain_backward(ctn_variable v);
 CTN_API ctn_context CTN_CALL ctn_variable_context(ctn_variable v);
 
-/* A slot for a binding's own object: `drop` runs when the variable goes or the slot is set again.
- * */
+/* A slot for a binding's own object: `drop` (may be NULL) runs when the variable goes or the slot
+ * is set again, and not if this call fails. */
 CTN_API ctn_status CTN_CALL ctn_variable_set_user(ctn_variable v, void* user,
                                                   void(CTN_CALL* drop)(void* user));
 CTN_API void* CTN_CALL ctn_variable_user(ctn_variable v);
@@ -287,24 +300,23 @@ typedef struct ctn_backward_options {
  * options may be NULL. Without history it does nothing. */
 CTN_API ctn_status CTN_CALL ctn_variable_backward(ctn_variable v,
                                                   const ctn_backward_options* options);
-/* Gradients of outputs with respect to inputs, without touching any variable's gradient.
- * grad_outputs, grad_inputs: NULL or arrays with NULL entries; grads[n_in]: new, NULL where an
- * input does not matter. */
 typedef struct ctn_grad_options {
   uint32_t size;
-  int32_t set_grad;
-  int32_t retain_grad;
-  int32_t enable_double_backprop;
-  double loss_scale;
-  const ctn_variable* grad_outputs; /* [n_out] */
-  const ctn_variable* grad_inputs;  /* [n_in] added to the results */
+  int32_t set_grad;                 /* keep the results in the inputs' gradients as well */
+  int32_t retain_grad;              /* keep gradients of intermediate variables */
+  int32_t enable_double_backprop;   /* record the gradient computation */
+  double loss_scale;                /* as in ctn_backward_options */
+  const ctn_variable* grad_outputs; /* [n_out] to start from, entries may be NULL; NULL: ones */
+  const ctn_variable* grad_inputs;  /* [n_in] added to the results, entries may be NULL; or NULL */
 } ctn_grad_options;
+/* Gradients of outputs with respect to inputs; no variable's gradient changes unless the options
+ * (may be NULL) say so. grads[n_in]: new, NULL where an input does not matter. */
 CTN_API ctn_status CTN_CALL ctn_grad_of(const ctn_variable* outputs, int32_t n_out,
                                         const ctn_variable* inputs, int32_t n_in,
                                         const ctn_grad_options* options, ctn_variable* grads);
 
-/* Function hooks: called for every op of the calling thread, before and after forward and backward.
- * */
+/* Function hooks are called for every op that the thread which added them runs, before and after
+ * its forward and its backward pass. */
 enum {
   CTN_HOOK_FORWARD_PRE = 0,
   CTN_HOOK_FORWARD_POST = 1,
@@ -318,12 +330,12 @@ typedef struct ctn_function_hook {
   /* values: inputs (forward) or gradients of outputs (backward); borrowed, entries may be NULL */
   void(CTN_CALL* call)(void* user, int32_t when, int32_t op, const ctn_variable* values, int32_t n);
 } ctn_function_hook;
+/* `hook` is copied; `user` is borrowed until the hook is removed. *id names it for removal. */
 CTN_API ctn_status CTN_CALL ctn_function_hook_add(ctn_context ctx, const ctn_function_hook* hook,
                                                   uint64_t* id);
 CTN_API ctn_status CTN_CALL ctn_function_hook_remove(ctn_context ctx, uint64_t id);
 
-/* ==== parameters and links =======================================================================
- * */
+/* ==== parameters and links ==================================================================== */
 
 /* A parameter made by initializer class `initializer` (empty: NaN) with its attributes. shape NULL
  * (ndim ignored): uninitialised until ctn_parameter_initialize. *out: new variable, requires
@@ -347,7 +359,8 @@ CTN_API ctn_status CTN_CALL ctn_link_create_named(ctn_context ctx, ctn_str name,
                                                   const ctn_attr* attrs, int32_t n_attrs,
                                                   ctn_link* out);
 /* An empty link to which parameters and children are added: a chain. Its forward pass is the host
- * program's own code, or `call` (copied; n_out outputs) where it shall be callable as a link. */
+ * program's own code, or `call` (taken, may be NULL; n_out outputs) where it shall be callable as a
+ * link. */
 CTN_API ctn_status CTN_CALL ctn_chain_create(ctn_context ctx, const ctn_callback* call,
                                              int32_t n_out, ctn_link* out);
 CTN_API void CTN_CALL ctn_link_retain(ctn_link l);
@@ -383,9 +396,11 @@ CTN_API ctn_status CTN_CALL ctn_link_set_attr(ctn_link l, int32_t index, const c
  * NULL clears. Reading gives a new reference, or NULL where there is none. */
 CTN_API ctn_status CTN_CALL ctn_link_set_state(ctn_link l, ctn_str name, ctn_variable v);
 CTN_API ctn_status CTN_CALL ctn_link_state(ctn_link l, ctn_str name, ctn_variable* out);
-/* SHARE: new parameters over the same arrays. COPY: new arrays. INIT: new arrays, initialised anew.
- * */
-enum { CTN_COPY_SHARE = 0, CTN_COPY_COPY = 1, CTN_COPY_INIT = 2 };
+enum {
+  CTN_COPY_SHARE = 0, /* new parameters over the same arrays */
+  CTN_COPY_COPY = 1,  /* new arrays */
+  CTN_COPY_INIT = 2   /* new arrays, initialised anew */
+};
 CTN_API ctn_status CTN_CALL ctn_link_copy(ctn_link l, int32_t mode, ctn_link* out);
 CTN_API ctn_status CTN_CALL ctn_link_clear_grads(ctn_link l);
 /* Copies parameters (not persistent values) of `from` into l, matched by path: all or none. Of two,
@@ -397,8 +412,7 @@ CTN_API ctn_status CTN_CALL ctn_link_to_device(ctn_link l, ctn_device device);
  * switched: setting up an optimizer enables all. */
 CTN_API ctn_status CTN_CALL ctn_link_enable_update(ctn_link l, int32_t enabled);
 
-/* ==== optimizers =================================================================================
- * */
+/* ==== optimizers ============================================================================== */
 
 CTN_API ctn_status CTN_CALL ctn_optimizer_create(ctn_context ctx, ctn_str name,
                                                  const ctn_value* hyper, int32_t n_hyper,
@@ -432,7 +446,7 @@ enum { CTN_TIMING_AUTO = 0, CTN_TIMING_PRE = 1, CTN_TIMING_POST = 2 }; /* AUTO: 
 CTN_API ctn_status CTN_CALL ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path, ctn_str hook,
                                                    ctn_str name, int32_t timing,
                                                    const ctn_value* attrs, int32_t n_attrs);
-/* The same with the host's own function: in = the initialised parameters, n_out = 0. */
+/* The same with the host's own function (taken): in = the initialised parameters, n_out = 0. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_add_callback(ctn_optimizer o, ctn_str path, ctn_str name,
                                                        int32_t timing, const ctn_callback* hook);
 CTN_API ctn_status CTN_CALL ctn_optimizer_remove_hook(ctn_optimizer o, ctn_str path, ctn_str name);
@@ -455,8 +469,7 @@ CTN_API ctn_status CTN_CALL ctn_optimizer_state(ctn_optimizer o, ctn_str path, c
 /* The target, new. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_target(ctn_optimizer o, ctn_link* out);
 
-/* ==== files ======================================================================================
- * */
+/* ==== files =================================================================================== */
 
 /* NumPy .npz files as Chainer writes them; through the context's ctn_io. Saving is atomic. */
 CTN_API ctn_status CTN_CALL ctn_save_npz_link(ctn_link l, ctn_str path, int32_t compress);

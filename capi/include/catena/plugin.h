@@ -183,8 +183,7 @@ typedef struct ctn_launch {
   ctn_exec exec;
 } ctn_launch;
 
-/* ==== schemas ====================================================================================
- * */
+/* ==== schemas ================================================================================= */
 
 enum {
   CTN_IN_OPTIONAL = 1u, /* may be NULL */
@@ -292,8 +291,7 @@ typedef struct ctn_op_def {
   ctn_status(CTN_CALL* count)(void* self, const ctn_call_info* call, int32_t* n_out);
 } ctn_op_def;
 
-/* ==== kernels ====================================================================================
- * */
+/* ==== kernels ================================================================================= */
 
 enum {
   CTN_KERNEL_STRIDED = 1u, /* accepts any strides; otherwise inputs arrive in C order */
@@ -341,8 +339,7 @@ typedef struct ctn_kernel_def {
   void(CTN_CALL* drop)(void* self, void* state); /* with plan */
 } ctn_kernel_def;
 
-/* ==== backends ===================================================================================
- * */
+/* ==== backends ================================================================================ */
 
 enum {
   CTN_BACKEND_HOST_MEMORY = 1u, /* device memory can be read by the CPU */
@@ -403,8 +400,7 @@ typedef struct ctn_backend_def {
   void* reserved[8];
 } ctn_backend_def;
 
-/* ==== links, optimizers, hooks, initializers
- * ====================================================== */
+/* ==== links, optimizers, hooks, initializers ================================================== */
 
 /* A link class. The runtime's link object keeps parameters, persistent values and children by name
  * and reaches the class only through this table; NULL members take the default behaviour. */
@@ -470,9 +466,8 @@ typedef struct ctn_sum_def {
   ctn_str map; /* expression over param, grad and the numeric attributes, of type float64 */
 } ctn_sum_def;
 
-/* What a hook's callback is handed. Parameters are initialised and have gradients; of a hook that
- * was added to one parameter's rule, that parameter alone (its float32 copy, where there is one).
- * */
+/* What a hook's callback is handed. Parameters are initialised and have gradients; a hook that was
+ * added to one parameter's rule gets that parameter alone (its float32 copy, where it has one). */
 typedef struct ctn_hook_call {
   uint32_t size;
   int32_t n;
@@ -521,8 +516,7 @@ typedef struct ctn_initializer_def {
   ctn_status(CTN_CALL* fill)(void* self, ctn_array a, const ctn_value* attrs);
 } ctn_initializer_def;
 
-/* ==== the host table =============================================================================
- * */
+/* ==== the host table ========================================================================== */
 
 typedef struct ctn_plugin_s* ctn_plugin;
 
@@ -582,8 +576,7 @@ typedef struct ctn_host {
   const void*(CTN_CALL* extension)(ctn_str name, uint32_t version);
 } ctn_host;
 
-/* ==== entry points ===============================================================================
- * */
+/* ==== entry points ============================================================================ */
 
 typedef struct ctn_plugin_info {
   uint32_t size;

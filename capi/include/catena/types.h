@@ -55,8 +55,7 @@ enum {
   CTN_ENAN = 14         /* debug mode found NaN or infinity */
 };
 
-/* ---- strings, dtypes, devices ------------------------------------------------------------------
- * */
+/* ---- strings, dtypes, devices ---------------------------------------------------------------- */
 
 /* UTF-8 text, not terminated, borrowed for the call unless a function says otherwise. */
 typedef struct ctn_str {
@@ -97,8 +96,7 @@ typedef struct ctn_device {
 } ctn_device;
 enum { CTN_DEV_CPU = 1, CTN_DEV_CUDA = 2, CTN_DEV_CUDA_HOST = 3, CTN_DEV_EXTENSION = 12 };
 
-/* ---- tensors -----------------------------------------------------------------------------------
- * */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 #define CTN_MAX_NDIM 32
 
@@ -148,8 +146,7 @@ typedef struct ctn_optimizer_s* ctn_optimizer; /* update rules bound to a link's
 typedef struct ctn_kernel_s* ctn_kernel;       /* a user's elementwise or reduction kernel */
 typedef struct ctn_stream_s* ctn_stream;       /* a backend's queue of work */
 
-/* ---- typed values ------------------------------------------------------------------------------
- * */
+/* ---- typed values ---------------------------------------------------------------------------- */
 
 enum {
   CTN_ABSENT = 0, /* not given: the schema's default applies */
@@ -220,8 +217,7 @@ typedef struct ctn_attr {
   ctn_value value;
 } ctn_attr;
 
-/* ---- what a host may bring ----------------------------------------------------------------------
- * */
+/* ---- what a host may bring ------------------------------------------------------------------- */
 
 /* Host memory. `alloc` returns NULL when it has none; align is a power of two; `free` gets the
  * size that was asked for. Both may be called from any thread. */

@@ -17,7 +17,6 @@ namespace catena {
 namespace sdk CTN_SDK_HIDDEN {
 
 // ---- dtypes
-// ---------------------------------------------------------------------------------------
 
 struct DtypeRow {
   uint8_t code, bits;
@@ -104,7 +103,6 @@ void dispatch_all(ctn_dtype d, Body&& body) {
 }
 
 // ---- shapes
-// ---------------------------------------------------------------------------------------
 
 constexpr int64_t size_of(std::span<const int64_t> shape) noexcept {
   int64_t n = 1;
@@ -180,7 +178,6 @@ inline int wrap_axis(int64_t axis, int64_t ndim, std::string_view what = "axis")
 }
 
 // ---- views
-// ----------------------------------------------------------------------------------------
 
 // A borrowed view. In infer and supports, and for specs, data() may be null.
 class Tensor {
