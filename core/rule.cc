@@ -13,6 +13,7 @@ namespace {
 std::vector<expr::Param> params(const std::vector<std::string>& names, std::string_view type,
                                 bool inout = false) {
   std::vector<expr::Param> out;
+  out.reserve(names.size());
   for (const std::string& name : names) out.push_back({name, std::string(type), inout});
   return out;
 }
@@ -30,7 +31,7 @@ Class& cached(const Entry& entry, std::unique_ptr<Class> (*make)(const Entry&)) 
 
 }  // namespace
 
-ScalarProgram::ScalarProgram(std::string_view text, std::vector<std::string> inputs,
+ScalarProgram::ScalarProgram(std::string_view text, const std::vector<std::string>& inputs,
                              std::string_view what) {
   if (text.empty()) return;
   outputs_ = expr::assigned_names(text, what);
@@ -46,9 +47,11 @@ void ScalarProgram::run(std::vector<double>& values) const {
   if (outputs_.empty()) return;
   const size_t n_in = values.size();
   std::vector<uint64_t> bits;
+  bits.reserve(n_in);
   for (const double v : values) bits.push_back(std::bit_cast<uint64_t>(v));
   values.resize(n_in + outputs_.size());
   std::vector<void*> data;
+  data.reserve(outputs_.size());
   for (size_t k = 0; k < outputs_.size(); ++k) data.push_back(&values[n_in + k]);
   const std::vector<int64_t> counts(data.size());
   ctn_launch l{};
@@ -60,8 +63,8 @@ void ScalarProgram::run(std::vector<double>& values) const {
 }
 
 ArrayProgram::ArrayProgram(std::string_view text, const std::vector<std::string>& in,
-                           const std::vector<std::string>& inout, std::vector<std::string> scalars,
-                           std::string_view what)
+                           const std::vector<std::string>& inout,
+                           const std::vector<std::string>& scalars, std::string_view what)
     : n_arrays_(in.size() + inout.size()) {
   expr::Source source;
   source.in = params(in, "T");
@@ -73,7 +76,7 @@ ArrayProgram::ArrayProgram(std::string_view text, const std::vector<std::string>
 
 std::unique_ptr<ArrayProgram> ArrayProgram::sum(std::string_view map,
                                                 const std::vector<std::string>& in,
-                                                std::vector<std::string> scalars,
+                                                const std::vector<std::string>& scalars,
                                                 std::string_view what) {
   expr::Source source;
   source.in = params(in, "T");

@@ -20,7 +20,8 @@ class ScalarProgram {
  public:
   ScalarProgram() = default;
   // Without text: no outputs.
-  ScalarProgram(std::string_view text, std::vector<std::string> inputs, std::string_view what);
+  ScalarProgram(std::string_view text, const std::vector<std::string>& inputs,
+                std::string_view what);
   const std::vector<std::string>& outputs() const { return outputs_; }
   // values: the inputs; the outputs are appended.
   void run(std::vector<double>& values) const;
@@ -35,11 +36,12 @@ class ArrayProgram {
  public:
   // Elementwise: reads `in`, reads and writes `inout`.
   ArrayProgram(std::string_view text, const std::vector<std::string>& in,
-               const std::vector<std::string>& inout, std::vector<std::string> scalars,
+               const std::vector<std::string>& inout, const std::vector<std::string>& scalars,
                std::string_view what);
   // The sum of `map` over all elements, in float64.
   static std::unique_ptr<ArrayProgram> sum(std::string_view map, const std::vector<std::string>& in,
-                                           std::vector<std::string> scalars, std::string_view what);
+                                           const std::vector<std::string>& scalars,
+                                           std::string_view what);
   const Compiled& compiled(int dtype);
   // The numbers as the form wants them; values: by position in `scalars`.
   void bits(const Compiled& c, std::span<const double> values, std::vector<uint64_t>& out) const;

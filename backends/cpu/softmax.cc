@@ -11,7 +11,6 @@ namespace catena::cpu {
 namespace {
 
 using sdk::Run;
-using sdk::Tensor;
 
 // y from x, line by line, by one of the loops for rows and one for columns.
 template <auto kRow, auto kColumn>

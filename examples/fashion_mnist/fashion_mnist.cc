@@ -102,7 +102,8 @@ std::vector<EpochRow> train(Convnet& model, const Dataset& data, const Dataset& 
       sum.accuracy += F::accuracy(y, b.t).item();
       progress.bar(epoch, i / kBatch + 1, data.count / kBatch, loss.item());
     }
-    const double batches = static_cast<double>((data.count + kBatch - 1) / kBatch);
+    const int64_t whole = (data.count + kBatch - 1) / kBatch;
+    const auto batches = static_cast<double>(whole);
     const Score score = evaluate(model, test);
     rows.push_back({epoch, sum.loss / batches, sum.accuracy / batches, score.loss, score.accuracy,
                     seconds_since(start)});

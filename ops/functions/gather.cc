@@ -46,7 +46,7 @@ void add_mask(const ctn_dltensor& t, ctn_array mask, int axis, std::span<const i
               std::vector<Positions>& found) {
   const Tensor view(t);
   for (int k = 0; k < view.ndim(); ++k)
-    if (view.shape(k) != shape[static_cast<size_t>(axis + k)])
+    if (view.shape(k) != shape[static_cast<size_t>(axis) + static_cast<size_t>(k)])
       sdk::fail(CTN_EINVAL, "a boolean index of shape ", view.shape(), " does not fit axis ", axis,
                 " of ", shape);
   const std::vector<int64_t> values = host_copy(mask, CTN_INT64, view.size());

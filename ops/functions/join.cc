@@ -154,6 +154,7 @@ Var joined(const std::vector<Var>& xs, int64_t axis) {
 
 Var joined_as_is(Vars in, int64_t axis) {
   std::vector<Ref> refs;
+  refs.reserve(static_cast<size_t>(in.size()));
   for (int k = 0; k < in.size(); ++k) refs.push_back(in[k]);
   return op<"concat">(refs, {axis});
 }
@@ -162,6 +163,7 @@ Var joined_as_is(Vars in, int64_t axis) {
 template <class Shape>
 Var join_as(const Call& call, Vars in, int64_t axis, Shape&& shape) {
   std::vector<Var> xs;
+  xs.reserve(static_cast<size_t>(in.size()));
   for (int k = 0; k < in.size(); ++k)
     xs.push_back(op<"reshape">({in[k]}, {shape(call.in(k).shape())}));
   return joined(xs, axis);

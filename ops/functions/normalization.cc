@@ -45,7 +45,7 @@ Var times(Ref a, Ref b) { return op<"broadcast_mul">({a, b}); }
 Var minus(Ref a, Ref b) { return op<"broadcast_sub">({a, b}); }
 
 // The sum of what is there.
-Var plus(Var a, Var b) {
+Var plus(const Var& a, const Var& b) {
   if (!a) return b;
   return b ? a + b : a;
 }

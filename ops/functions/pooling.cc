@@ -10,8 +10,6 @@ using sdk::op;
 using sdk::Outs;
 using sdk::Results;
 using sdk::Tensor;
-using sdk::Value;
-using sdk::Var;
 using sdk::Vars;
 
 namespace {

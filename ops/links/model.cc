@@ -31,7 +31,7 @@ sdk::Var classifier_call(sdk::LinkRef link, sdk::Vars in) {
                                    sdk::Vars(args.data(), static_cast<int>(args.size())));
   link.set_state("y", y);
   const ctn_variable pair[] = {y.get(), t};
-  const sdk::Var loss = call_function(link.attr(classifier::lossfun), sdk::Vars(pair, 2));
+  sdk::Var loss = call_function(link.attr(classifier::lossfun), sdk::Vars(pair, 2));
   link.set_state("loss", loss);
   const ctn_value accfun = link.attr(classifier::accfun);
   if (link.attr(classifier::compute_accuracy).u.i != 0 && accfun.kind != CTN_NONE)
