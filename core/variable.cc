@@ -32,7 +32,7 @@ void destroy(Node* node) noexcept {
 template <class T>
 T* carve(std::byte*& cursor, size_t n) {
   T* p = reinterpret_cast<T*>(cursor);
-  cursor += n * sizeof(T);
+  cursor = reinterpret_cast<std::byte*>(p + n);
   return p;
 }
 

@@ -102,8 +102,8 @@ std::vector<EpochRow> train(Convnet& model, const Dataset& data, const Dataset& 
       sum.accuracy += F::accuracy(y, b.t).item();
       progress.bar(epoch, i / kBatch + 1, data.count / kBatch, loss.item());
     }
-    const int64_t whole = (data.count + kBatch - 1) / kBatch;
-    const auto batches = static_cast<double>(whole);
+    const int64_t steps = (data.count + kBatch - 1) / kBatch;
+    const auto batches = static_cast<double>(steps);
     const Score score = evaluate(model, test);
     rows.push_back({epoch, sum.loss / batches, sum.accuracy / batches, score.loss, score.accuracy,
                     seconds_since(start)});

@@ -128,7 +128,7 @@ def split_positional(attrs):
 
 def constructed(entry, base, prefix):
     positional, rest = split_positional(entry.attrs)
-    params = ['Value %s%s' % (a.name, '' if required(a) else ' = {}') for a in positional]
+    params = ['const Value& %s%s' % (a.name, '' if required(a) else ' = {}') for a in positional]
     if rest:
         params.append('const Options& options = {}')
     every = [a.name for a in positional] + ['options.' + a.name for a in rest]
@@ -159,7 +159,7 @@ def write_optimizers(entries):
     for e in entries:
         if not isinstance(e, schema.Hook):
             continue
-        params = ', '.join('Value %s%s' % (a.name, '' if required(a) else ' = {}')
+        params = ', '.join('const Value& %s%s' % (a.name, '' if required(a) else ' = {}')
                            for a in e.attrs)
         body = wrapped('  return {"%s", {' % e.name, [a.name for a in e.attrs], '}};')
         hooks.append('%s\ninline Hook %s(%s) {\n%s\n}' % (comment(e), e.name, params, body))

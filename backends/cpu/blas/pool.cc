@@ -8,7 +8,7 @@ namespace {
 // Greater, or the first NaN that comes by.
 template <class T>
 inline bool takes(T x, T best) {
-  return (x > best) | ((x != x) & (best == best));
+  return (x > best) | (__builtin_isnan(x) & !__builtin_isnan(best));
 }
 
 template <class T, int kStep>

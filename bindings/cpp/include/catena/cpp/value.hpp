@@ -103,6 +103,7 @@ inline std::vector<Variable> call_n(int32_t op, const ctn_variable* in, int32_t 
 
 inline std::vector<ctn_variable> raw(const std::vector<Variable>& list) {
   std::vector<ctn_variable> r;
+  r.reserve(list.size());
   for (const Variable& v : list) r.push_back(v.get());
   return r;
 }
