@@ -455,7 +455,8 @@ void record_primitive(const Call& c, std::span<Variable* const> out, const Outpu
   for (size_t k = out.size(); k-- > 0;) {
     if (!is_floating(outs.arrays[k]->dtype)) continue;
     out[k]->requires_grad = true;
-    out[k]->set_creator(k == 0 ? std::move(node) : node, static_cast<int32_t>(k));
+    Ref<Node> own = k == 0 ? Ref<Node>::take(node.detach()) : node;  // the last takes our count
+    out[k]->set_creator(std::move(own), static_cast<int32_t>(k));
   }
 }
 

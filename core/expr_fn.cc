@@ -171,7 +171,8 @@ void ExprFn::record(Context& ctx, const Request& request, const Space& space,
   for (size_t k = out.size(); k-- > 0;) {
     if (!is_floating(out[k]->dtype)) continue;
     out[k]->requires_grad = true;
-    out[k]->set_creator(k == 0 ? std::move(node) : node, static_cast<int32_t>(k));
+    Ref<Node> own = k == 0 ? Ref<Node>::take(node.detach()) : node;  // the last takes our count
+    out[k]->set_creator(std::move(own), static_cast<int32_t>(k));
   }
 }
 
