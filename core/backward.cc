@@ -42,28 +42,38 @@ Ref<Variable> scaled(Variable& g, double factor) {
   return Variable::make(*g.ctx, copy, false);
 }
 
+// One backward pass. Gradients are summed in slots of the nodes and leaves it meets; what a pass of
+// another thread has taken, and all of a restricted pass, is summed in a table instead.
 class Pass {
  public:
   Pass(Context& ctx, bool double_backprop, bool retain_grad)
-      : ctx_(ctx), double_(double_backprop), retain_grad_(retain_grad), mark_(next_pass()) {}
+      : ctx_(ctx), double_(double_backprop), retain_grad_(retain_grad), id_(next_pass()) {}
   ~Pass() {
-    for (Variable* v : touched_) {
+    for (Node* n : heap_) {
+      give_up(*n);
+      n->release();
+    }
+    for (Variable* v : leaves_) {
       if (Variable* g = std::exchange(v->pending, nullptr)) g->release();
+      v->pass.store(0, std::memory_order_release);
       v->release_node();
     }
-    for (Node* n : heap_) n->release();
+    for (auto& [v, g] : results_) v->release_node();
   }
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
 
-  // Restricts the pass to paths that lead to these variables; their gradients stay in `pending`.
+  // Restricts the pass to paths that lead to these variables; their gradients stay in the table.
   void only(std::unordered_set<const Node*> nodes, std::unordered_set<const Variable*> targets) {
     restricted_ = true;
     nodes_ = std::move(nodes);
     targets_ = std::move(targets);
   }
 
-  void seed(Variable& v, Variable* g) {
-    add(v, Ref<Variable>::share(g));
-    push(v.creator);
+  // root: a variable whose own gradient is not touched.
+  void seed(Variable& root, Ref<Variable> g) {
+    roots_.insert(&root);
+    add(root, std::move(g));
   }
 
   void run() {
@@ -76,21 +86,37 @@ class Pass {
     }
   }
 
+  // Of a restricted pass: what reached `v`, NULL if nothing did.
+  Variable* reached(Variable& v) const {
+    const auto found = table_.find(&v);
+    return found == table_.end() ? nullptr : found->second.get();
+  }
+
   // Adds what reached the leaves to their gradients; nothing is written unless all sums are there.
   // Parameters remember the loss scale in their gradient: the optimizer divides by it.
   void commit_leaves(double loss_scale) {
-    std::vector<std::pair<Variable*, Ref<Variable>>> results;
-    for (Variable* v : touched_) {
-      if (v->creator || !v->pending || v->handles.load() == 0) continue;
-      Ref<Variable> sum =
-          v->grad ? add_variables(*v->grad, *v->pending) : Ref<Variable>::share(v->pending);
-      results.emplace_back(v, std::move(sum));
+    const std::lock_guard lock(ctx_.leaf_mutex);
+    std::vector<std::pair<Variable*, Ref<Variable>>> sums;
+    const auto sum = [&](Variable* v, Variable* g) {
+      if (v->creator || !g || v->handles.load() == 0) return;
+      sums.emplace_back(v, v->grad ? add_variables(*v->grad, *g) : Ref<Variable>::share(g));
+    };
+    for (Variable* v : leaves_) {
+      Ref<Variable> g = from_table(*v);
+      if (g) v->pending = summed(Ref<Variable>::take(v->pending), std::move(g)).detach();
+      sum(v, v->pending);
     }
-    for (auto& [v, sum] : results) {
-      v->set_grad(sum.get());
+    for (auto& [v, g] : table_) sum(v, g.get());
+    for (auto& [v, g] : sums) {
+      v->set_grad(g.get());
       if (v->is_parameter()) v->extra->parameter->loss_scale = loss_scale;
     }
-    for (auto& [v, g] : retained_)
+    commit_results();
+  }
+
+  // Gradients of what lies between: kept where that was asked for, otherwise old ones go.
+  void commit_results() {
+    for (auto& [v, g] : results_)
       if (v->handles.load()) v->set_grad(g.get());
   }
 
@@ -103,49 +129,106 @@ class Pass {
     return targets_.count(v) || (v->creator && nodes_.count(v->creator));
   }
 
-  void push(Node* node) {
-    if (!node || node->mark == mark_ || (restricted_ && !nodes_.count(node))) return;
-    node->mark = mark_;
-    heap_.push_back(node);
-    node->retain();
+  // ---- slots
+
+  bool claimed(std::atomic<uint64_t>& pass) const {
+    return pass.load(std::memory_order_relaxed) == id_;
+  }
+  bool claim(std::atomic<uint64_t>& pass) const {
+    uint64_t nobody = 0;
+    return pass.compare_exchange_strong(nobody, id_, std::memory_order_acquire);
+  }
+
+  // The node's turn comes when all gradients of its outputs are summed.
+  void push(Node& node) {
+    if (claimed(node.pass) || (restricted_ && !nodes_.count(&node))) return;
+    heap_.push_back(&node);
+    node.retain();
     std::push_heap(heap_.begin(), heap_.end(), by_rank);
+    // One that another pass has is pushed with every gradient: all turns but the first find none.
+    if (!restricted_) claim(node.pass);
+  }
+
+  bool claim_leaf(Variable& v) {
+    if (claimed(v.pass)) return true;
+    leaves_.push_back(&v);
+    if (claim(v.pass)) {
+      v.retain_node();
+      return true;
+    }
+    leaves_.pop_back();
+    return false;
   }
 
   void add(Variable& v, Ref<Variable> g) {
-    if (!v.pending) {
-      touched_.push_back(&v);
-      v.retain_node();
-      v.pending = g.detach();
-      return;
+    if (v.creator) push(*v.creator);
+    if (!restricted_ && (v.creator ? claimed(v.creator->pass) : claim_leaf(v))) {
+      Variable*& slot = v.creator ? v.creator->pending[v.output] : v.pending;
+      Ref<Variable> old = Ref<Variable>::take(std::exchange(slot, nullptr));
+      slot = summed(std::move(old), std::move(g)).detach();
+    } else {
+      Ref<Variable>& slot = table_[&v];
+      slot = summed(std::move(slot), std::move(g));
     }
-    Array& sum = v.pending->array();
-    const bool own = !double_ && v.pending->handles.load() == 1 && sum.refs.load() == 1 &&
-                     sum.storage->refs.load() == 1 && !(sum.storage->flags & kStorageBorrowed) &&
-                     sum.contiguous;
-    if (own) {
-      add_into(sum, g->array());
-      return;
-    }
-    Variable* made = add_variables(*v.pending, *g).detach();
-    std::exchange(v.pending, made)->release();
   }
 
+  Ref<Variable> summed(Ref<Variable> old, Ref<Variable> g) const {
+    if (!old) return g;
+    Array& sum = old->array();
+    const bool own = !double_ && old->handles.load() == 1 && sum.refs.load() == 1 &&
+                     sum.storage->refs.load() == 1 && !(sum.storage->flags & kStorageBorrowed) &&
+                     sum.contiguous;
+    if (!own) return add_variables(*old, *g);
+    add_into(sum, g->array());
+    return old;
+  }
+
+  // What the table has for `v`, which leaves it unless it was asked for.
+  Ref<Variable> from_table(const Variable& v) {
+    if (table_.empty()) return nullptr;
+    const auto found = table_.find(const_cast<Variable*>(&v));
+    if (found == table_.end()) return nullptr;
+    if (targets_.count(&v)) return found->second;
+    Ref<Variable> g = std::move(found->second);
+    table_.erase(found);
+    return g;
+  }
+
+  // What has been summed for output k: in the slot, in the table, or first there and then here.
+  Ref<Variable> take(Node& node, int32_t k) {
+    Ref<Variable> g;
+    if (claimed(node.pass)) g = Ref<Variable>::take(std::exchange(node.pending[k], nullptr));
+    const Variable* y = node.out[k];
+    if (!y) return g;
+    Ref<Variable> more = from_table(*y);
+    return more ? summed(std::move(g), std::move(more)) : g;
+  }
+
+  void give_up(Node& node) const {
+    if (!claimed(node.pass)) return;
+    for (int32_t k = 0; k < node.n_out; ++k)
+      if (Variable* g = std::exchange(node.pending[k], nullptr)) g->release();
+    node.pass.store(0, std::memory_order_release);
+  }
+
+  // ---- one node
+
   void step(Node& node) {
+    struct Turn {
+      const Pass& pass;
+      Node& node;
+      ~Turn() { pass.give_up(node); }
+    } const turn{*this, node};
     const auto n_out = static_cast<size_t>(node.n_out), n_in = static_cast<size_t>(node.n_in);
-    gy_.assign(n_out, nullptr);
+    gy_.clear();
+    gy_.resize(n_out);
     bool any = false;
     for (size_t k = 0; k < n_out; ++k) {
-      Variable* y = node.out[k];
-      if (!y || !y->pending) continue;
-      any = true;
-      if (restricted_ && targets_.count(y)) {
-        gy_[k] = Ref<Variable>::share(y->pending);
-        continue;
-      }
-      gy_[k] = take_pending(*y);
-      if (retain_grad_) retained_.emplace_back(y, gy_[k]);
+      gy_[k] = take(node, static_cast<int32_t>(k));
+      any = any || gy_[k];
     }
     if (!any) return;
+    settle_outputs(node);
     raw_.resize(n_out);
     for (size_t k = 0; k < n_out; ++k) raw_[k] = gy_[k].get();
     needed_.assign(n_in, 0);
@@ -156,23 +239,30 @@ class Pass {
     if (hooked) run_hooks(ctx_, CTN_HOOK_BACKWARD_PRE, node.op->id, raw_);
     compute(node);
     if (hooked) run_hooks(ctx_, CTN_HOOK_BACKWARD_POST, node.op->id, raw_);
-    if (ctx_.config().flags() & kDebug) check_finite(node);
+    if (ctx_.config().flags() & kDebug) check_nan(node);
     for (size_t i = 0; i < n_in; ++i) {
       if (!needed_[i] || !gx_[i]) continue;
       check_fits(node, i);
       add(*node.in[i], std::move(gx_[i]));
-      push(node.in[i]->creator);
     }
   }
 
-  // The gradient of an intermediate variable is given back as soon as it has been used.
-  Ref<Variable> take_pending(Variable& y) {
-    Ref<Variable> g = Ref<Variable>::take(std::exchange(y.pending, nullptr));
-    if (!touched_.empty() && touched_.back() == &y) {
-      touched_.pop_back();
-      y.release_node();
+  // As Chainer: an output that nothing reached passes on the gradient it already has, and no output
+  // but the root keeps an old gradient.
+  void settle_outputs(Node& node) {
+    if (restricted_ && !retain_grad_) return;
+    for (int32_t k = 0; k < node.n_out; ++k) {
+      Ref<Variable>& g = gy_[static_cast<size_t>(k)];
+      if (node.n_out == 1 && !retain_grad_ && !(node.out[0] && node.out[0]->grad)) return;
+      Variable* y = node.hold_output(k);
+      if (!y) continue;
+      if (!g && !restricted_ && y->grad) g = Ref<Variable>::share(y->grad);
+      const bool changes = retain_grad_ ? g || y->grad : y->grad != nullptr;
+      if (changes && !roots_.count(y))
+        results_.emplace_back(y, retain_grad_ ? g : nullptr);
+      else
+        y->release_node();
     }
-    return g;
   }
 
   void compute(Node& node) {
@@ -201,12 +291,12 @@ class Pass {
                             std::string(dtype_name(x.dtype)));
   }
 
-  void check_finite(const Node& node) const {
+  void check_nan(const Node& node) const {
     for (size_t i = 0; i < gx_.size(); ++i) {
       if (!gx_[i]) continue;
-      const int64_t at = first_nonfinite(gx_[i]->array());
+      const int64_t at = first_nan(gx_[i]->array());
       if (at >= 0)
-        fail(CTN_ENAN, "NaN or infinity in the gradient of input " + std::to_string(i) + " of " +
+        fail(CTN_ENAN, "NaN in the gradient of input " + std::to_string(i) + " of " +
                            std::string(node.label()) + " (backward), element " +
                            std::to_string(at) + " of " + array_text(gx_[i]->array()));
     }
@@ -214,27 +304,22 @@ class Pass {
 
   Context& ctx_;
   const bool double_, retain_grad_;
-  const uint64_t mark_;
+  const uint64_t id_;
   bool restricted_ = false;
   std::unordered_set<const Node*> nodes_;
-  std::unordered_set<const Variable*> targets_;
-  std::vector<Node*> heap_;
-  std::vector<Variable*> touched_;  // graph references
-  std::vector<std::pair<Variable*, Ref<Variable>>> retained_;
+  std::unordered_set<const Variable*> targets_, roots_;
+  std::vector<Node*> heap_;        // references
+  std::vector<Variable*> leaves_;  // graph references
+  std::unordered_map<Variable*, Ref<Variable>> table_;
+  std::vector<std::pair<Variable*, Ref<Variable>>> results_;  // graph references
   std::vector<Ref<Variable>> gy_, gx_;
   std::vector<Variable*> raw_;
   std::vector<uint8_t> needed_;
 };
 
-Ref<Variable> start_gradient(Variable& v, Variable* given, double loss_scale) {
-  Ref<Variable> g;
-  if (given)
-    g = Ref<Variable>::share(given);
-  else if (v.array().size == 1)
-    g = ones_like(v);
-  else
-    fail(CTN_EGRAD, "backward from " + array_text(v.array()) +
-                        ", which is not a scalar and has no gradient: set one first");
+// loss_scale: of a gradient that is made here; one that is given has whatever scale it has.
+Ref<Variable> first_gradient(Variable& v, double loss_scale) {
+  Ref<Variable> g = ones_like(v);
   return loss_scale != 0 ? scaled(*g, loss_scale) : g;
 }
 
@@ -323,26 +408,25 @@ void GradCall::input_spec(int32_t i, ctn_dltensor& out) const {
 void GradCall::output_spec(int32_t i, ctn_dltensor& out) const {
   check_output(i);
   const auto k = static_cast<size_t>(i);
-  if (gy[k])
+  if (gy[k])  // always there if it is the only one
     set_spec(*gy[k], out);
-  else if (node.out[i])
-    set_spec(*node.out[i], out);
-  else if (node.kept_out[i])
-    node.kept_out[i]->fill_tensor(out);
   else
-    fail(CTN_EINVAL, "[" + node.op->name + "] backward: output " + std::to_string(i) +
-                         " is gone and has no gradient");
+    node.output_spec(i, out);
 }
 
 void backward(Variable& v, const BackwardOptions& options) {
   if (!v.creator) return;
   Context& ctx = *v.ctx;
   const Ref<Variable> hold = Ref<Variable>::share(&v);
-  const Ref<Variable> start = start_gradient(v, v.grad, options.loss_scale);
+  if (!v.grad && v.array().size != 1)
+    fail(CTN_EGRAD, "backward from " + array_text(v.array()) +
+                        ", which is not a scalar and has no gradient: set one first");
+  const Ref<Variable> start =
+      v.grad ? Ref<Variable>::share(v.grad) : first_gradient(v, options.loss_scale);
   const ConfigScope scope(ctx.config(), kEnableBackprop,
                           options.double_backprop ? uint32_t{kEnableBackprop} : 0u);
   Pass pass(ctx, options.double_backprop, options.retain_grad);
-  pass.seed(v, start.get());
+  pass.seed(v, start);
   pass.run();
   pass.commit_leaves(options.loss_scale);
   v.set_grad(start.get());
@@ -360,14 +444,14 @@ void grad_of(std::span<Variable* const> outputs, std::span<Variable* const> inpu
   pass.only(std::move(nodes), std::move(targets));
   for (size_t k = 0; k < outputs.size(); ++k) {
     Variable* given = options.grad_outputs.empty() ? nullptr : options.grad_outputs[k];
-    const Ref<Variable> start = start_gradient(*outputs[k], given, options.loss_scale);
-    pass.seed(*outputs[k], start.get());
+    pass.seed(*outputs[k], given ? Ref<Variable>::share(given)
+                                 : first_gradient(*outputs[k], options.loss_scale));
   }
   pass.run();
   std::vector<Ref<Variable>> results(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
     Variable* extra = options.grad_inputs.empty() ? nullptr : options.grad_inputs[i];
-    Variable* g = inputs[i]->pending;
+    Variable* g = pass.reached(*inputs[i]);
     if (g && extra)
       results[i] = add_variables(*extra, *g);
     else
@@ -375,6 +459,7 @@ void grad_of(std::span<Variable* const> outputs, std::span<Variable* const> inpu
   }
   for (size_t i = 0; i < inputs.size(); ++i)
     if (options.set_grad && results[i]) inputs[i]->set_grad(results[i].get());
+  pass.commit_results();
   for (size_t i = 0; i < inputs.size(); ++i) grads[i] = results[i].detach();
 }
 

@@ -82,7 +82,7 @@ struct Call {
     }
     bind_attrs(op.name, op.attrs, values, attrs);
     view_inputs();
-    if (flags & kTypeCheck) check_types();
+    check_types();  // whatever `type_check` says: kernels rely on it
   }
 
   // Absent trailing optional inputs become NULL entries.
@@ -91,9 +91,13 @@ struct Call {
     const size_t required = static_cast<size_t>(op.min_in);
     if (in.size() < required || (in.size() > n && !op.variadic))
       fail(CTN_EINVAL, count_failure(op, static_cast<int32_t>(in.size())));
-    for (size_t i = 0; i < in.size(); ++i)
-      if (!in[i] && i < n && !(op.in[i].flags & CTN_IN_OPTIONAL))
-        fail(CTN_EINVAL, "[" + op.name + "] input '" + op.in[i].name + "' is NULL");
+    for (size_t i = 0; i < in.size(); ++i) {
+      if (in[i]) continue;
+      const InputDef& def = op.in[std::min(i, n - 1)];  // those of a list share the last one
+      if (!(def.flags & CTN_IN_OPTIONAL))
+        fail(CTN_EINVAL,
+             "[" + op.name + "] input " + std::to_string(i) + " ('" + def.name + "') is NULL");
+    }
     if (in.size() >= n || op.variadic) return;
     in_heap.assign(in.begin(), in.end());
     in_heap.resize(n, nullptr);
@@ -216,7 +220,7 @@ void call_expression(Call& c, std::span<Variable*> out) {
 void call_composite(Call& c, std::span<Variable*> out) {
   ctn_call_info info = c.info(static_cast<int32_t>(out.size()));
   std::vector<ctn_variable> in(c.in.begin(), c.in.end());
-  std::vector<ctn_variable> results(out.size(), nullptr);
+  std::vector<ctn_variable> results(std::max<size_t>(out.size(), 1), nullptr);
   check_status(c.op.def.compose(c.op.def.self, &info, in.data(), results.data()), c.op.name);
   for (size_t k = 0; k < out.size(); ++k) {
     if (!results[k]) {
@@ -439,7 +443,7 @@ void record_primitive(const Call& c, std::span<Variable* const> out, const Outpu
   if (!wanted) return;
   const auto n_in = static_cast<int32_t>(c.in.size());
   Ref<Node> node = Node::make(c.ctx, n_in, static_cast<int32_t>(out.size()),
-                              {c.attrs, c.op.attrs.size()}, nullptr);
+                              {c.attrs, c.op.attrs.size()}, nullptr, outs.arrays);
   node->op = &c.op;
   for (int32_t i = 0; i < n_in; ++i) {
     Variable* v = c.in[static_cast<size_t>(i)];
@@ -484,11 +488,11 @@ void call_primitive(Call& c, std::span<Variable*> out) {
   for (size_t k = 0; k < out.size(); ++k) out[k] = made[k].detach();
 }
 
-void check_finite(const Call& c, std::span<Variable* const> out) {
+void check_nan(const Call& c, std::span<Variable* const> out) {
   for (size_t k = 0; k < out.size(); ++k) {
-    const int64_t at = first_nonfinite(out[k]->array());
+    const int64_t at = first_nan(out[k]->array());
     if (at >= 0) {
-      fail(CTN_ENAN, "NaN or infinity in output " + std::to_string(k) + " of " + c.op.name +
+      fail(CTN_ENAN, "NaN in output " + std::to_string(k) + " of " + c.op.name +
                          " (forward), element " + std::to_string(at) + " of " +
                          array_text(out[k]->array()));
     }
@@ -525,7 +529,7 @@ void call_op(Context& ctx, const Op& op, std::span<Variable* const> in,
   if (hooked) run_hooks(ctx, CTN_HOOK_FORWARD_POST, op.id, c.in);
   if (c.flags & kDebug) {
     try {
-      check_finite(c, out);
+      check_nan(c, out);
     } catch (...) {
       for (Variable*& v : out) std::exchange(v, nullptr)->release();
       throw;

@@ -66,8 +66,21 @@ class Context : public ctn_context_s {
   const RawSource& host_source() const { return host_; }
   void draw(int32_t kind, void* dst, int64_t n);
   void seed(uint64_t seed);
-  void log(int32_t level, std::string_view topic, std::string_view text) const;
+  void log(int32_t level, std::string_view topic, std::string_view text) const noexcept;
   bool logs(int32_t level) const { return log_ && level <= log_level_; }
+  // In a catch block only.
+  void log_current_exception(std::string_view who) const noexcept;
+  // Foreign code that has no way to report a failure: what it throws goes to the log. False then.
+  template <class Body>
+  bool shielded(std::string_view who, Body&& body) noexcept {
+    try {
+      body();
+      return true;
+    } catch (...) {
+      log_current_exception(who);
+      return false;
+    }
+  }
   uint64_t trim();
   void synchronize();
   bool use_env() const { return use_env_; }
@@ -77,6 +90,7 @@ class Context : public ctn_context_s {
   void untrack(Storage& s) noexcept;
 
   PlanCache plans;
+  std::mutex leaf_mutex;  // of backward passes that write gradients of leaves
   // Guards the copies in layouts of all storages, and their making.
   std::mutex layout_mutex;
 

@@ -50,7 +50,7 @@ Intrinsic& bad_index_row() {
     expr::Source s;
     s.in = expr::parse_params("T x", "intrinsic");
     s.out = expr::parse_params("int64 y", "intrinsic");
-    s.map = "isfinite(x) ? n : i";
+    s.map = "isnan(x) ? i : n";
     s.reduce = "min(a, b)";
     s.post = "y = a";
     s.identity = "9223372036854775807";
@@ -115,7 +115,7 @@ void scale_into(Array& a, double factor) {
   run(scale_row(), a, args, &bits);
 }
 
-int64_t first_nonfinite(Array& a) {
+int64_t first_nan(Array& a) {
   if (!is_floating(a.dtype) || !a.size) return -1;
   Ref<Array> out = Array::make(a.device(), CTN_INT64, {}, "nan check");
   Intrinsic& i = bad_index_row();

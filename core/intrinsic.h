@@ -18,7 +18,7 @@ void add_into(Array& dst, Array& src);
 Ref<Array> add_arrays(Array& a, Array& b);
 // a *= factor
 void scale_into(Array& a, double factor);
-// C-order index of the first NaN or infinity, or -1. Integers have none.
-int64_t first_nonfinite(Array& a);
+// C-order index of the first NaN, or -1. Integers have none.
+int64_t first_nan(Array& a);
 
 }  // namespace catena

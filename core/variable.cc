@@ -67,16 +67,33 @@ void Variable::keep_spec(const Array& a) {
 }
 
 void Variable::release() noexcept {
-  if (!drop_one(handles)) return;
-  if (Array* a = std::exchange(data, nullptr)) a->release();
-  if (Variable* g = std::exchange(grad, nullptr)) g->release();
+  for (int32_t n = handles.load(std::memory_order_acquire); n > 1;)
+    if (handles.compare_exchange_weak(n, n - 1, std::memory_order_acq_rel)) return;
+  // The last one: only a backward pass that brings the variable back can come in between.
+  Array* a = nullptr;
+  Variable* g = nullptr;
+  {
+    SpinGuard guard(gate);
+    if (handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    a = data;
+    std::atomic_ref(data).store(nullptr, std::memory_order_relaxed);  // input_array() may read it
+    g = std::exchange(grad, nullptr);
+  }
+  if (a) a->release();
+  if (g) g->release();
   release_node();
 }
 
 void Variable::release_node() noexcept {
-  if (!drop_one(refs)) return;
-  Node* made_by = std::exchange(creator, nullptr);
-  if (made_by && made_by->out[output] == this) made_by->out[output] = nullptr;
+  Node* made_by = creator;
+  if (made_by && made_by->n_out > 1) {
+    SpinGuard guard(made_by->gate);  // hold_output() may be looking at it
+    if (refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (made_by->out[output] == this) made_by->out[output] = nullptr;
+  } else {
+    if (!drop_one(refs)) return;
+    if (made_by && made_by->out[output] == this) made_by->out[output] = nullptr;
+  }
   if (pending) pending->release();
   delete extra;
   Context* owner = ctx;
@@ -87,6 +104,7 @@ void Variable::release_node() noexcept {
 }
 
 Ref<Variable> Variable::revive(Array* kept) {
+  SpinGuard guard(gate);
   if (handles.fetch_add(1, std::memory_order_acq_rel) == 0) retain_node();
   if (!data && kept) {
     kept->retain();
@@ -145,7 +163,10 @@ void Variable::set_creator(Ref<Node> node, int32_t index) {
 void Variable::unchain() noexcept {
   if (!creator) return;
   Node* old = std::exchange(creator, nullptr);
-  if (old->out[output] == this) old->out[output] = nullptr;
+  {
+    SpinGuard guard(old->gate);
+    if (old->out[output] == this) old->out[output] = nullptr;
+  }
   rank = 0;
   old->release();
 }
@@ -167,11 +188,13 @@ void unchain_backward(Variable& v) {
 }
 
 Ref<Node> Node::make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_value> attrs,
-                     const Space* space) {
+                     const Space* space, std::span<const Ref<Array>> outs) {
   const auto in_count = static_cast<size_t>(n_in), out_count = static_cast<size_t>(n_out);
   const size_t dims = space ? static_cast<size_t>(space->ndim) : 0;
-  uint64_t bytes = sizeof(Node) + (in_count + out_count) * 2 * sizeof(void*) +
+  uint64_t bytes = sizeof(Node) + (2 * in_count + 3 * out_count) * sizeof(void*) +
                    attrs.size() * sizeof(ctn_value) + dims * sizeof(int64_t);
+  if (outs.size() == 1) outs = {};
+  for (const Ref<Array>& a : outs) bytes += (2 + a->shape().size()) * sizeof(int64_t);
   for (const ctn_value& v : attrs) bytes += extra_bytes(v);
   auto* cursor = static_cast<std::byte*>(ctx.alloc_object(bytes));
   auto* node = new (cursor) Node;
@@ -184,8 +207,16 @@ Ref<Node> Node::make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const 
   node->in = carve<Variable*>(cursor, in_count);
   node->kept_in = carve<Array*>(cursor, in_count);
   node->out = carve<Variable*>(cursor, out_count);
+  node->pending = carve<Variable*>(cursor, out_count);
   node->kept_out = carve<Array*>(cursor, out_count);
   node->attrs = carve<ctn_value>(cursor, attrs.size());
+  for (const Ref<Array>& a : outs) {
+    auto* spec = carve<int64_t>(cursor, 2 + a->shape().size());
+    if (!node->out_specs) node->out_specs = spec;
+    spec[0] = a->dtype;
+    spec[1] = a->ndim;
+    std::copy_n(a->dims, a->ndim, spec + 2);
+  }
   if (space) {
     node->space_dims = carve<int64_t>(cursor, dims);
     std::copy_n(space->shape, dims, node->space_dims);
@@ -218,20 +249,47 @@ void Node::release() noexcept {
   t_draining = false;
 }
 
+Variable* Node::hold_output(int32_t i) {
+  if (n_out == 1) {
+    if (out[0]) out[0]->retain_node();
+    return out[0];
+  }
+  SpinGuard guard(gate);
+  if (out[i]) out[i]->retain_node();
+  return out[i];
+}
+
 Ref<Variable> Node::output(int32_t i) {
-  if (out[i]) return out[i]->revive(kept_out[i]);
+  if (Variable* alive = hold_output(i)) {
+    Ref<Variable> y = alive->revive(kept_out[i]);
+    alive->release_node();
+    return y;
+  }
   if (!kept_out[i]) return nullptr;
   Ref<Variable> v = Variable::make(*ctx, Ref<Array>::share(kept_out[i]), true);
+  SpinGuard guard(gate);
   v->set_creator(Ref<Node>::share(this), i);
   return v;
 }
 
+void Node::output_spec(int32_t i, ctn_dltensor& to) const {
+  int64_t* spec = out_specs;
+  while (i-- > 0) spec += 2 + spec[1];
+  to = ctn_dltensor{};
+  to.dtype = dtype_of(static_cast<int>(spec[0]));
+  to.ndim = static_cast<int32_t>(spec[1]);
+  to.shape = spec + 2;
+}
+
+// A variable may lose its data to the release of its last handle in another thread, to that only:
+// the kept array is the same one then. Somebody may have given the variable another array.
 Array& Node::input_array(int32_t i) const {
-  return in[i]->data || !kept_in[i] ? in[i]->array() : *kept_in[i];
+  Array* now = std::atomic_ref(in[i]->data).load(std::memory_order_relaxed);
+  Array* a = now && now != kept_in[i] ? now : kept_in[i];
+  return a ? *a : in[i]->array();
 }
 
 Array& Node::output_array(int32_t i) const {
-  if (out[i] && out[i]->data) return *out[i]->data;
   if (!kept_out[i])
     fail(CTN_EINTERNAL, "[" + std::string(label()) + "] output " + std::to_string(i) +
                             " was not kept for backward");

@@ -11,6 +11,7 @@
 
 #include "core/array.h"
 #include "core/launch.h"
+#include "core/spin.h"
 #include "core/value.h"
 
 struct ctn_variable_s {};
@@ -48,11 +49,14 @@ struct Variable : ctn_variable_s {
   std::atomic<int32_t> refs{1};     // graph references, plus one while there are handles
   std::atomic<int32_t> handles{1};  // references of users; at 0 data and gradient go
   Context* ctx = nullptr;
-  Array* data = nullptr;        // NULL: uninitialised parameter, or no handle is left
-  Variable* grad = nullptr;     // a handle
-  Node* creator = nullptr;      // a reference
-  Variable* pending = nullptr;  // a handle: gradient being summed by a running backward
+  Array* data = nullptr;     // NULL: uninitialised parameter, or no handle is left
+  Variable* grad = nullptr;  // a handle
+  Node* creator = nullptr;   // a reference
+  // A leaf's gradient being summed by the backward pass of this number; 0: none runs here.
+  std::atomic<uint64_t> pass{0};
+  Variable* pending = nullptr;  // a handle
   VariableExtra* extra = nullptr;
+  SpinLock gate;       // `data` and `grad` leaving with the last handle, or coming back
   int32_t output = 0;  // which output of creator
   int32_t rank = 0;
   bool requires_grad = true;
@@ -94,7 +98,9 @@ inline Variable* to_variable(ctn_variable v) {
   return static_cast<Variable*>(v);
 }
 
-// One application of a function. Arrays behind `in`, `kept`, ... lie in the node's own block.
+// One application of a function. Backward passes of several threads may meet in it: each knows its
+// own by `pass` and keeps what belongs to the others' elsewhere. Arrays behind `in`, `kept`, ...
+// lie in the node's own block.
 struct Node {
   std::atomic<int32_t> refs{1};
   Context* ctx = nullptr;
@@ -103,21 +109,25 @@ struct Node {
   int32_t rank = 0;
   int32_t n_in = 0, n_out = 0;  // hidden outputs included
   int32_t n_attrs = 0;
-  uint64_t mark = 0;              // the backward pass that has seen it
+  // The backward pass that sums gradients of the outputs in `pending`; 0: none runs here.
+  std::atomic<uint64_t> pass{0};
+  SpinLock gate;                  // `out`, where there are several
   Node* next = nullptr;           // list of dead nodes waiting to be freed
   Variable** in = nullptr;        // [n_in] graph references, NULL where absent
   Variable** out = nullptr;       // [n_out] weak
+  Variable** pending = nullptr;   // [n_out] handles
   Array** kept_in = nullptr;      // [n_in] references, NULL where not retained
   Array** kept_out = nullptr;     // [n_out]
   ctn_value* attrs = nullptr;     // [n_attrs]
+  int64_t* out_specs = nullptr;   // of several outputs, each: dtype, ndim, shape
   int64_t* space_dims = nullptr;  // expressions whose arguments are not all of one shape
   int32_t space_ndim = -1;        // -1: the shape of the outputs
   uint32_t axes = 0, ones = 0;
   uint64_t block_bytes = 0;
 
-  // space: kept if given
+  // space: kept if given. outs: what the outputs are, if there are several and backward may ask.
   static Ref<Node> make(Context& ctx, int32_t n_in, int32_t n_out, std::span<const ctn_value> attrs,
-                        const Space* space);
+                        const Space* space, std::span<const Ref<Array>> outs = {});
   bool has_space() const { return space_ndim >= 0; }
   Space space() const;
   void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
@@ -126,6 +136,11 @@ struct Node {
   // Input i as a variable with data (if kept); output i, made anew if it is gone.
   Ref<Variable> input(int32_t i) { return in[i] ? in[i]->revive(kept_in[i]) : nullptr; }
   Ref<Variable> output(int32_t i);
+  // Output i with a reference of the graph, NULL if it is gone. With one output the caller knows it
+  // to be alive.
+  Variable* hold_output(int32_t i);
+  // Dtype and shape of one of several outputs, whether it is still there or not.
+  void output_spec(int32_t i, ctn_dltensor& to) const;
   // What input() and output() give data to, without the variable.
   Array& input_array(int32_t i) const;
   Array& output_array(int32_t i) const;
