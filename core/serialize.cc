@@ -52,10 +52,10 @@ std::string_view without_slash(std::string_view path) {
 
 class Writer {
  public:
-  Writer(Context& ctx, const std::string& path, bool compress)
+  Writer(Context& ctx, const Place& to, bool compress)
       : ctx_(ctx),
         buffers_(buffers_of(ctx)),
-        out_(ctx.io(), path, compress ? kLevel : 0, &buffers_) {}
+        out_(to.io, to.path, compress ? kLevel : 0, &buffers_) {}
 
   void add(std::string_view name, Array* a) {
     if (!a) {
@@ -83,10 +83,10 @@ class Writer {
 
 class Reader {
  public:
-  Reader(Context& ctx, const std::string& path, std::string_view prefix, bool strict)
+  Reader(Context& ctx, const Place& from, std::string_view prefix, bool strict)
       : ctx_(ctx),
         buffers_(buffers_of(ctx)),
-        in_(ctx.io(), path, {}, &buffers_),
+        in_(from.io, from.path, {}, &buffers_),
         prefix_(prefix),
         strict_(strict) {
     if (!prefix_.empty() && prefix_.back() != '/') prefix_ += '/';
@@ -230,9 +230,9 @@ std::vector<StagedItem> stage(Link& link, Reader& in) {
 
 }  // namespace
 
-void save_link(Link& link, const std::string& path, bool compress) {
+void save_link(Link& link, const Place& to, bool compress) {
   link.notify_serialized(false);
-  Writer out(link.ctx(), path, compress);
+  Writer out(link.ctx(), to, compress);
   LinkWalk walk(link);
   while (const LinkItem* item = walk.next()) {
     if (item->child) continue;
@@ -241,16 +241,16 @@ void save_link(Link& link, const std::string& path, bool compress) {
   out.finish();
 }
 
-void load_link(Link& link, const std::string& path, std::string_view prefix, bool strict) {
-  Reader in(link.ctx(), path, prefix, strict);
+void load_link(Link& link, const Place& from, std::string_view prefix, bool strict) {
+  Reader in(link.ctx(), from, prefix, strict);
   for (const StagedItem& s : stage(link, in)) take(s);
   link.notify_serialized(true);
 }
 
 // ---- optimizers
 
-void save_optimizer(Optimizer& optimizer, const std::string& path, bool compress) {
-  Writer out(optimizer.ctx(), path, compress);
+void save_optimizer(Optimizer& optimizer, const Place& to, bool compress) {
+  Writer out(optimizer.ctx(), to, compress);
   LinkWalk walk(optimizer.target());
   out.add("t", optimizer.t);
   out.add("epoch", optimizer.epoch);
@@ -308,9 +308,8 @@ StagedRule stage(Reader& in, Optimizer& optimizer, UpdateRule& rule, const std::
 
 }  // namespace
 
-void load_optimizer(Optimizer& optimizer, const std::string& path, std::string_view prefix,
-                    bool strict) {
-  Reader in(optimizer.ctx(), path, prefix, strict);
+void load_optimizer(Optimizer& optimizer, const Place& from, std::string_view prefix, bool strict) {
+  Reader in(optimizer.ctx(), from, prefix, strict);
   std::vector<StagedRule> staged;
   LinkWalk walk(optimizer.target());
   int64_t t = optimizer.t, epoch = optimizer.epoch;
@@ -331,16 +330,15 @@ void load_optimizer(Optimizer& optimizer, const std::string& path, std::string_v
 
 // ---- arrays
 
-void save_arrays(Context& ctx, const std::string& path, std::span<const NamedArray> arrays,
-                 bool compress) {
-  Writer out(ctx, path, compress);
+void save_arrays(Context& ctx, const Place& to, std::span<const NamedArray> arrays, bool compress) {
+  Writer out(ctx, to, compress);
   for (const NamedArray& a : arrays) out.add(a.name, a.array);
   out.finish();
 }
 
-void load_arrays(Context& ctx, const std::string& path,
+void load_arrays(Context& ctx, const Place& from,
                  const std::function<void(std::string_view name, Array* array)>& visit) {
-  Reader in(ctx, path, "", true);
+  Reader in(ctx, from, "", true);
   for (size_t k = 0; k < in.file().members().size(); ++k) {
     const NpzMember& member = in.file().members()[k];
     if (member.info.text) continue;

@@ -40,7 +40,6 @@ ctn_status ctn_error_set(ctn_status code, ctn_str text) {
   return code == CTN_OK ? code : store_error(code, view(text));
 }
 const char* ctn_status_name(ctn_status status) { return status_name(status); }
-ctn_status ctn_error_set(ctn_status code, ctn_str text) { return store_error(code, view(text)); }
 
 ctn_status ctn_plugin_load(ctn_str path) {
   return guarded([&] { load_plugin_file(view(path)); });

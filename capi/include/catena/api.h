@@ -145,12 +145,21 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* optimizer_rule_t)(ctn_optimizer o, ctn_str path, int64_t* t);
   ctn_status(CTN_CALL* optimizer_state)(ctn_optimizer o, ctn_str path, ctn_str name, ctn_array* out);
   ctn_status(CTN_CALL* optimizer_target)(ctn_optimizer o, ctn_link* out);
-  ctn_status(CTN_CALL* save_npz_link)(ctn_link l, ctn_str path, int32_t compress);
+  ctn_status(CTN_CALL* save_npz_link)(ctn_link l, ctn_str path, uint32_t flags);
+  ctn_status(CTN_CALL* save_npz_link_to)(ctn_link l, ctn_write_fn write, void* user, uint32_t flags);
   ctn_status(CTN_CALL* load_npz_link)(ctn_link l, ctn_str path, ctn_str prefix, int32_t strict);
-  ctn_status(CTN_CALL* save_npz_optimizer)(ctn_optimizer o, ctn_str path, int32_t compress);
+  ctn_status(CTN_CALL* load_npz_link_memory)(ctn_link l, const void* data, uint64_t bytes, ctn_str prefix, int32_t strict);
+  ctn_status(CTN_CALL* load_npz_link_from)(ctn_link l, ctn_read_fn read, void* user, uint64_t bytes, ctn_str prefix, int32_t strict);
+  ctn_status(CTN_CALL* save_npz_optimizer)(ctn_optimizer o, ctn_str path, uint32_t flags);
+  ctn_status(CTN_CALL* save_npz_optimizer_to)(ctn_optimizer o, ctn_write_fn write, void* user, uint32_t flags);
   ctn_status(CTN_CALL* load_npz_optimizer)(ctn_optimizer o, ctn_str path, ctn_str prefix, int32_t strict);
-  ctn_status(CTN_CALL* save_npz_arrays)(ctn_context ctx, ctn_str path, const ctn_str* names, const ctn_array* arrays, int32_t n, int32_t compress);
+  ctn_status(CTN_CALL* load_npz_optimizer_memory)(ctn_optimizer o, const void* data, uint64_t bytes, ctn_str prefix, int32_t strict);
+  ctn_status(CTN_CALL* load_npz_optimizer_from)(ctn_optimizer o, ctn_read_fn read, void* user, uint64_t bytes, ctn_str prefix, int32_t strict);
+  ctn_status(CTN_CALL* save_npz_arrays)(ctn_context ctx, ctn_str path, const ctn_str* names, const ctn_array* arrays, int32_t n, uint32_t flags);
+  ctn_status(CTN_CALL* save_npz_arrays_to)(ctn_context ctx, ctn_write_fn write, void* user, const ctn_str* names, const ctn_array* arrays, int32_t n, uint32_t flags);
   ctn_status(CTN_CALL* load_npz_arrays)(ctn_context ctx, ctn_str path, ctn_link_visitor visitor, void* user);
+  ctn_status(CTN_CALL* load_npz_arrays_memory)(ctn_context ctx, const void* data, uint64_t bytes, ctn_link_visitor visitor, void* user);
+  ctn_status(CTN_CALL* load_npz_arrays_from)(ctn_context ctx, ctn_read_fn read, void* read_user, uint64_t bytes, ctn_link_visitor visitor, void* visitor_user);
 } ctn_api;
 /* clang-format on */
 

@@ -50,8 +50,8 @@ CTN_API ctn_status CTN_CALL ctn_error_code(void);
 /* Fixed English name of a code, e.g. "invalid argument". */
 CTN_API const char* CTN_CALL ctn_status_name(ctn_status status);
 /* For callbacks that fail: keeps `text` (copied, cut after 8191 bytes) as this thread's and returns
- * `code`, which the callback returns in turn; a number that is no code becomes CTN_EINTERNAL. The
- * function that called back then fails with this code and text. */
+ * `code`, which the callback returns in turn; a number that is no code becomes CTN_EINTERNAL, with
+ * CTN_OK nothing is kept. The function that called back then fails with this code and text. */
 CTN_API ctn_status CTN_CALL ctn_error_set(ctn_status code, ctn_str text);
 
 /* ==== plugins and registry (per process) ====================================================== */
@@ -471,24 +471,80 @@ CTN_API ctn_status CTN_CALL ctn_optimizer_target(ctn_optimizer o, ctn_link* out)
 
 /* ==== files =================================================================================== */
 
-/* NumPy .npz files as Chainer writes them; through the context's ctn_io. Saving is atomic. */
-CTN_API ctn_status CTN_CALL ctn_save_npz_link(ctn_link l, ctn_str path, int32_t compress);
-/* Parameters missing in the file are an error unless strict is 0; extra entries are ignored, None
- * leaves what is there. Values are cast within their kind, or to a wider one. Nothing changes if it
- * fails. `prefix` is put in front of every path ("", "updater/model:main/"). */
+/* NumPy .npz files as Chainer writes them, of links, optimizers and arrays by name. Each is saved
+ * to a path or to a function, and loaded from a path, from memory or through a function; the bytes
+ * are the same everywhere.
+ *
+ * Paths go through the context's ctn_io. A save to a path is atomic: the file is there whole, or
+ * what was there before stays. A load takes everything or, when it fails, changes nothing. Damaged
+ * and hostile files, truncated and empty ones too, are CTN_EFORMAT. */
+
+/* How to save: an or of these; other bits are CTN_EINVAL. */
+enum { CTN_NPZ_COMPRESS = 1u /* deflate, as numpy.savez_compressed does; otherwise stored */ };
+
+/* Takes the next `bytes` bytes (at least 1) of a file that is being saved; p is borrowed for the
+ * call. All calls come one after the other on the thread that saves. It may call the library, but
+ * may not change what is being saved. A status that is not CTN_OK (with a text by ctn_error_set)
+ * ends the save: no further call comes, the saving function fails with this status and text, and
+ * what was saved has not changed; the bytes handed over by then are no file and are to be thrown
+ * away, as after every other failure of the save. */
+typedef ctn_status(CTN_CALL* ctn_write_fn)(void* user, const void* p, uint64_t bytes);
+/* Fills dst with the `bytes` bytes at `offset` of a file that is being loaded; both lie within the
+ * length that was stated. Offsets come in any order. Otherwise as ctn_write_fn: on the thread that
+ * loads, and a failure ends the load with its status and text. */
+typedef ctn_status(CTN_CALL* ctn_read_fn)(void* user, uint64_t offset, void* dst, uint64_t bytes);
+
+/* Parameters and persistent values of l and what is below it, under their paths ("l1/W");
+ * uninitialised parameters as None. flags: CTN_NPZ_*. */
+CTN_API ctn_status CTN_CALL ctn_save_npz_link(ctn_link l, ctn_str path, uint32_t flags);
+/* The same to a function; user is handed to it. */
+CTN_API ctn_status CTN_CALL ctn_save_npz_link_to(ctn_link l, ctn_write_fn write, void* user,
+                                                 uint32_t flags);
+/* Loads into the parameters and persistent values that l has. One that is missing in the file is
+ * CTN_ENOTFOUND, unless strict is 0; extra members are ignored, None leaves what is there. Values
+ * are cast within their kind or to a wider one (CTN_EDTYPE), shapes must be equal (CTN_ESHAPE).
+ * `prefix` is put in front of every path ("", "updater/model:main/"). */
 CTN_API ctn_status CTN_CALL ctn_load_npz_link(ctn_link l, ctn_str path, ctn_str prefix,
                                               int32_t strict);
-CTN_API ctn_status CTN_CALL ctn_save_npz_optimizer(ctn_optimizer o, ctn_str path, int32_t compress);
+/* The same from the `bytes` bytes at `data`, borrowed for the call; NULL if there are none. */
+CTN_API ctn_status CTN_CALL ctn_load_npz_link_memory(ctn_link l, const void* data, uint64_t bytes,
+                                                     ctn_str prefix, int32_t strict);
+/* The same from a file of `bytes` bytes that `read` has. */
+CTN_API ctn_status CTN_CALL ctn_load_npz_link_from(ctn_link l, ctn_read_fn read, void* user,
+                                                   uint64_t bytes, ctn_str prefix, int32_t strict);
+
+/* The counts and states of an optimizer that was set up (CTN_EINVAL otherwise), under the paths of
+ * its target ("l1/W/m"); hyperparameters are not saved. Arguments as for links. */
+CTN_API ctn_status CTN_CALL ctn_save_npz_optimizer(ctn_optimizer o, ctn_str path, uint32_t flags);
+CTN_API ctn_status CTN_CALL ctn_save_npz_optimizer_to(ctn_optimizer o, ctn_write_fn write,
+                                                      void* user, uint32_t flags);
 CTN_API ctn_status CTN_CALL ctn_load_npz_optimizer(ctn_optimizer o, ctn_str path, ctn_str prefix,
                                                    int32_t strict);
-/* Any arrays by name. */
+CTN_API ctn_status CTN_CALL ctn_load_npz_optimizer_memory(ctn_optimizer o, const void* data,
+                                                          uint64_t bytes, ctn_str prefix,
+                                                          int32_t strict);
+CTN_API ctn_status CTN_CALL ctn_load_npz_optimizer_from(ctn_optimizer o, ctn_read_fn read,
+                                                        void* user, uint64_t bytes, ctn_str prefix,
+                                                        int32_t strict);
+
+/* n arrays of ctx by name: names are UTF-8, unlike each other, an array may be NULL (None). */
 CTN_API ctn_status CTN_CALL ctn_save_npz_arrays(ctn_context ctx, ctn_str path, const ctn_str* names,
-                                                const ctn_array* arrays, int32_t n,
-                                                int32_t compress);
-/* Calls visitor(user, name, NULL, array, NULL) for every member; array NULL for None. Texts are
- * left out. */
+                                                const ctn_array* arrays, int32_t n, uint32_t flags);
+CTN_API ctn_status CTN_CALL ctn_save_npz_arrays_to(ctn_context ctx, ctn_write_fn write, void* user,
+                                                   const ctn_str* names, const ctn_array* arrays,
+                                                   int32_t n, uint32_t flags);
+/* Calls visitor(user, name, NULL, array, NULL) for every member in the file's order; name and array
+ * are borrowed for the callback, array is NULL for None. Texts are left out. A member is read just
+ * before its call: one that is damaged ends the load after the visits of those before it, as does a
+ * status of the visitor's that is not CTN_OK, which is returned. */
 CTN_API ctn_status CTN_CALL ctn_load_npz_arrays(ctn_context ctx, ctn_str path,
                                                 ctn_link_visitor visitor, void* user);
+CTN_API ctn_status CTN_CALL ctn_load_npz_arrays_memory(ctn_context ctx, const void* data,
+                                                       uint64_t bytes, ctn_link_visitor visitor,
+                                                       void* user);
+CTN_API ctn_status CTN_CALL ctn_load_npz_arrays_from(ctn_context ctx, ctn_read_fn read,
+                                                     void* read_user, uint64_t bytes,
+                                                     ctn_link_visitor visitor, void* visitor_user);
 
 #ifdef __cplusplus
 }
