@@ -407,15 +407,16 @@ void run_kernel(Call& c, Outputs& outs) {
   outs.describe(c);
   ctn_run run{};
   run.size = sizeof run;
-  run.call = c.info(static_cast<int32_t>(outs.n));
-  run.call.out = outs.tensors.data();
-  const Kernel& kernel = choose_kernel(c, run.call);
+  ctn_call_info call = c.info(static_cast<int32_t>(outs.n));
+  call.out = outs.tensors.data();
+  run.call = &call;
+  const Kernel& kernel = choose_kernel(c, call);
   std::shared_ptr<const Plan> plan;
-  if (kernel.def.plan) plan = c.ctx.plans.get(kernel, run.call, c.device->index, c.flags);
+  if (kernel.def.plan) plan = c.ctx.plans.get(kernel, call, c.device->index, c.flags);
   Exec exec(c.ctx, *c.device);
   run.exec = &exec;
   const Inputs in(c, kernel, plan.get(), exec);
-  run.call.in = in.get();
+  call.in = in.get();
   outs.make(c, plan.get());
   outs.open(exec);
   if (plan) {

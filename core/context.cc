@@ -2,12 +2,14 @@
 #include "core/context.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <random>
 
 #include "core/adopt.h"
 #include "core/array.h"
+#include "core/file.h"
 #include "core/loader.h"
 #include "core/sys/host_memory.h"
 #include "core/sys/io_posix.h"
@@ -25,29 +27,69 @@ int env_threads() {
   return static_cast<int>(n);
 }
 
+void check_threads(int32_t threads, const char* what) {
+  if (threads < 0 || threads > 1024)
+    fail(CTN_EINVAL,
+         std::string("context: ") + what + " is " + std::to_string(threads) + ", not 0 to 1024");
+}
+
 int own_threads(const ctn_context_options& o, bool use_env) {
-  if (o.threads < 0 || o.threads > 1024)
-    fail(CTN_EINVAL, "context: threads is " + std::to_string(o.threads) + ", not 0 to 1024");
+  check_threads(o.threads, "threads");
   return o.threads ? o.threads : use_env ? env_threads() : 0;
 }
+
+// Why a backend last gave this thread no memory, where that was not for lack of it: the text is the
+// thread's last error.
+constinit thread_local ctn_status t_refusal = CTN_OK;
 
 void* device_source_alloc(void* user, uint64_t bytes, uint64_t align) noexcept {
   const auto& d = *static_cast<const Device*>(user);
   const Backend& b = *d.backend->memory_owner;
   void* p = nullptr;
-  const ctn_status s = b.def.alloc(b.def.self, d.ctx, d.dl.id, bytes, align, &p);
-  return s == CTN_OK ? p : nullptr;
+  ctn_status s = CTN_OK;
+  forget_text();
+  try {
+    s = b.def.alloc(b.def.self, d.ctx, d.dl.id, bytes, align, &p);
+  } catch (...) {
+    d.ctx->log_current_exception(d.name);
+    s = store_current_exception();
+  }
+  if (s == CTN_OK) return p;
+  t_refusal = s == CTN_ENOMEM ? CTN_OK : s;
+  return nullptr;
 }
 void device_source_free(void* user, void* p, uint64_t bytes, uint64_t align) noexcept {
   const auto& d = *static_cast<const Device*>(user);
   const Backend& b = *d.backend->memory_owner;
-  b.def.free(b.def.self, d.ctx, d.dl.id, p, bytes, align);
+  d.ctx->shielded(d.name, [&] { b.def.free(b.def.self, d.ctx, d.dl.id, p, bytes, align); });
+}
+
+ctn_io checked_io(const ctn_io& given) {
+  const ctn_io io = adopt(&given, "ctn_io");
+  if (!io.open || !io.length || !io.read || !io.write || !io.sync || !io.close || !io.rename ||
+      !io.remove || !io.sync_dir)
+    fail(CTN_EINVAL, "context: io has members that are NULL");
+  return io;
+}
+
+ctn_executor checked_executor(const ctn_executor& given) {
+  const ctn_executor e = adopt(&given, "ctn_executor");
+  if (!e.run) fail(CTN_EINVAL, "context: executor needs run");
+  check_threads(e.threads, "executor.threads");
+  return e;
+}
+
+ctn_random checked_random(const ctn_random& given) {
+  const ctn_random r = adopt(&given, "ctn_random");
+  if (!r.draw) fail(CTN_EINVAL, "context: random needs draw");
+  return r;
 }
 
 ctn_allocator checked_allocator(const ctn_context_options& o) {
-  if (o.allocator.size && (!o.allocator.alloc || !o.allocator.free))
-    fail(CTN_EINVAL, "context: allocator needs alloc and free");
-  return o.allocator;
+  if (!o.allocator) return {};
+  const ctn_allocator a = adopt(o.allocator, "ctn_allocator");
+  if (!a.alloc || !a.free) fail(CTN_EINVAL, "context: allocator needs alloc and free");
+  return a;
 }
 
 std::string mb(uint64_t bytes) {
@@ -72,19 +114,15 @@ Context::Context(const ctn_context_options& o)
     : use_env_(!(o.flags & CTN_CONTEXT_NO_ENV)),
       allocator_(checked_allocator(o)),
       host_(host_memory(allocator_)),
-      io_(o.io.size ? o.io : posix_io()),
-      log_(o.log),
-      log_user_(o.log_user),
-      log_level_(o.log_level ? o.log_level : CTN_LOG_WARN),
+      io_(o.io ? checked_io(*o.io) : posix_io()),
+      log_(o, use_env_),
       ledger_(o.memory_limit),
       objects_(ledger_, host_),
-      executor_(o.executor.size ? Executor(o.executor) : Executor(own_threads(o, use_env_))),
+      executor_(o.executor ? Executor(checked_executor(*o.executor))
+                           : Executor(own_threads(o, use_env_))),
       config_(use_env_),
-      random_(o.random),
-      philox_(o.seed ? o.seed : std::random_device{}()) {
-  if (o.random.size && !o.random.draw) fail(CTN_EINVAL, "context: random needs draw");
-  if (o.executor.size && !o.executor.run) fail(CTN_EINVAL, "context: executor needs run");
-}
+      random_(o.random ? checked_random(*o.random) : ctn_random{}),
+      philox_(o.seed ? o.seed : std::random_device{}()) {}
 
 Context::~Context() {
   for (int32_t i = 0; i < device_count_.load(); ++i) delete devices_[static_cast<size_t>(i)].load();
@@ -112,7 +150,10 @@ void* Context::alloc_data(Device& device, uint64_t bytes) {
   if (void* p = device.pool->get(bytes)) [[likely]]
     return p;
   trim();
+  t_refusal = CTN_OK;
   if (void* p = device.pool->get(bytes)) return p;
+  if (t_refusal != CTN_OK)
+    rethrow_status(t_refusal, "backend '" + device.backend->name + "': alloc of " + mb(bytes));
   out_of_memory(bytes);
 }
 
@@ -193,12 +234,11 @@ Device& Context::device(std::string_view name) {
   const std::string_view backend_name = name.substr(0, colon);
   int32_t id = 0;
   if (colon != std::string_view::npos) {
-    const std::string digits(name.substr(colon + 1));
-    char* end = nullptr;
-    const long n = std::strtol(digits.c_str(), &end, 10);
-    if (digits.empty() || *end || n < 0 || n > 4096)
-      fail(CTN_EINVAL, "device '" + std::string(name) + "': the number after ':' is not an id");
-    id = static_cast<int32_t>(n);
+    const std::string_view digits = name.substr(colon + 1);
+    const char* const last = digits.data() + digits.size();
+    const auto [end, error] = std::from_chars(digits.data(), last, id);
+    if (error != std::errc() || end != last || id < 0 || id > 4096)
+      fail(CTN_EINVAL, "device " + quoted(name) + ": what follows ':' is not an id of 0 to 4096");
   }
   const Backend& backend = require_backend(backend_name, use_env_);
   std::lock_guard lock(device_mutex_);
@@ -248,7 +288,7 @@ void Context::draw(int32_t kind, void* dst, int64_t n) {
   if (n < 0) fail(CTN_EINVAL, "random: n is " + std::to_string(n));
   std::lock_guard lock(random_mutex_);
   if (random_.size)
-    check_status(random_.draw(random_.user, kind, dst, n), "random");
+    checked_call("random", [&] { return random_.draw(random_.user, kind, dst, n); });
   else
     philox_.draw(kind, dst, n);
 }
@@ -258,8 +298,25 @@ void Context::seed(uint64_t seed) {
   philox_.seed(seed);
 }
 
-void Context::log(int32_t level, std::string_view topic, std::string_view text) const {
-  if (logs(level)) log_(log_user_, level, str(topic), str(text));
+void Context::log(int32_t level, std::string_view topic, std::string_view text) const noexcept {
+  if (logs(level)) catena::shielded([&] { log_.write(level, topic, text); });
+}
+
+void Context::log_current_exception(std::string_view who) const noexcept {
+  if (!logs(CTN_LOG_ERROR)) return;
+  struct Where {
+    const Context* ctx;
+    std::string_view who;
+  } where{this, who};
+  tell_current_exception(
+      [](void* user, ctn_status, std::string_view text) {
+        const Where& w = *static_cast<const Where*>(user);
+        catena::shielded([&] {
+          w.ctx->log(CTN_LOG_ERROR, "callback",
+                     std::string(w.who) + " threw: " + std::string(text));
+        });
+      },
+      &where);
 }
 
 void Context::synchronize() {

@@ -95,6 +95,7 @@ AttrDef define_attr(const ctn_attr_def& def, Arena& arena, const std::string& of
   AttrDef out;
   out.name = checked_name(def.name, kWord, of + ": attribute name");
   const std::string who = of + ", attribute " + out.name;
+  if (def.flags != 0) refuse(who, "unknown flags");
   out.doc = view(checked_text(def.doc, arena, who + ", doc"));
   out.kinds = def.kinds;
   const uint64_t kinds = def.kinds & ~CTN_REQUIRED;

@@ -11,14 +11,16 @@ namespace {
   fail(CTN_EINVAL, who + ": " + why);
 }
 
-// What the four have in common; `attrs` is read from the copy that was adopted.
+// What the four have in common; `attrs` is read from the copy that was adopted. flags: the known
+// ones.
 template <class Def>
 std::unique_ptr<Entry<Def>> start(const Def* given, const char* type, const char* what,
-                                  Arena& arena) {
+                                  uint32_t flags, Arena& arena) {
   auto e = std::make_unique<Entry<Def>>();
   e->def = adopt(given, type);
   e->name = checked_name(e->def.name, kWord, std::string(what) + " name");
   const std::string who = std::string(what) + " " + e->name;
+  check_flags(e->def.flags, flags, who);
   for (ctn_str* text : {&e->def.name, &e->def.doc, &e->def.page}) {
     *text = checked_text(*text, arena, who);
   }
@@ -33,7 +35,7 @@ const ctn_attr_def* attr_array(const std::vector<AttrDef>& attrs, Arena& arena) 
   for (size_t i = 0; i < attrs.size(); ++i) {
     const AttrDef& a = attrs[i];
     out[i] = {str(arena.copy(std::string_view(a.name))), a.kinds, a.fallback,
-              str(arena.copy(std::string_view(a.doc)))};
+              str(arena.copy(std::string_view(a.doc))),  0,       0};
   }
   return out;
 }
@@ -98,7 +100,7 @@ void check_hook(const HookEntry& e, const std::string& who) {
 }  // namespace
 
 std::unique_ptr<LinkEntry> define(const ctn_link_def* given, Arena& arena) {
-  auto e = start(given, "ctn_link_def", "link", arena);
+  auto e = start(given, "ctn_link_def", "link", 0, arena);
   take_attrs(*e, "link", arena);
   const std::string who = "link " + e->name;
   if (e->def.n_in < -1 || e->def.n_in > kMostItems) refuse(who, "n_in is out of range");
@@ -108,7 +110,7 @@ std::unique_ptr<LinkEntry> define(const ctn_link_def* given, Arena& arena) {
 }
 
 std::unique_ptr<OptimizerEntry> define(const ctn_optimizer_def* given, Arena& arena) {
-  auto e = start(given, "ctn_optimizer_def", "optimizer", arena);
+  auto e = start(given, "ctn_optimizer_def", "optimizer", 0, arena);
   const std::string who = "optimizer " + e->name;
   e->attrs = define_attrs(e->def.hyper, e->def.n_hyper, arena, who);
   e->def.hyper = attr_array(e->attrs, arena);
@@ -119,6 +121,8 @@ std::unique_ptr<OptimizerEntry> define(const ctn_optimizer_def* given, Arena& ar
     states[i] = e->def.state[i];
     checked_name(states[i].name, kWord, who + ": state name");
     states[i].name = arena.copy(states[i].name);
+    check_flags(states[i].flags, CTN_STATE_WHEN,
+                who + ": state " + std::string(view(states[i].name)));
   }
   e->def.state = states;
   for (ctn_str* text :
@@ -130,7 +134,7 @@ std::unique_ptr<OptimizerEntry> define(const ctn_optimizer_def* given, Arena& ar
 }
 
 std::unique_ptr<HookEntry> define(const ctn_hook_def* given, Arena& arena) {
-  auto e = start(given, "ctn_hook_def", "hook", arena);
+  auto e = start(given, "ctn_hook_def", "hook", CTN_HOOK_PER_PARAM | CTN_HOOK_POST, arena);
   take_attrs(*e, "hook", arena);
   const std::string who = "hook " + e->name;
   check_array(e->def.sums, e->def.n_sums, who + ": sums");
@@ -138,7 +142,9 @@ std::unique_ptr<HookEntry> define(const ctn_hook_def* given, Arena& arena) {
   ctn_sum_def* sums = arena.make<ctn_sum_def>(n);
   for (size_t i = 0; i < n; ++i) {
     checked_name(e->def.sums[i].name, kWord, who + ": name of a sum");
-    sums[i] = {arena.copy(e->def.sums[i].name), checked_text(e->def.sums[i].map, arena, who)};
+    const ctn_sum_def& given_sum = e->def.sums[i];
+    if (given_sum.flags != 0) refuse(who, "a sum has unknown flags");
+    sums[i] = {arena.copy(given_sum.name), checked_text(given_sum.map, arena, who), 0, 0};
   }
   e->def.sums = sums;
   e->def.scalars = checked_text(e->def.scalars, arena, who);
@@ -148,7 +154,7 @@ std::unique_ptr<HookEntry> define(const ctn_hook_def* given, Arena& arena) {
 }
 
 std::unique_ptr<InitializerEntry> define(const ctn_initializer_def* given, Arena& arena) {
-  auto e = start(given, "ctn_initializer_def", "initializer", arena);
+  auto e = start(given, "ctn_initializer_def", "initializer", 0, arena);
   take_attrs(*e, "initializer", arena);
   if (!e->def.fill) refuse("initializer " + e->name, "fill is NULL");
   return e;

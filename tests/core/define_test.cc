@@ -296,7 +296,7 @@ TEST_CASE("define: links, optimizers, hooks and initializers") {
   link.name = lit("Line/ar");
   CHECK(refusal(&link).find("link name 'Line/ar'") == 0);
 
-  const ctn_attr_def lr = {lit("lr"), kFloat, float_value(0.1), lit("")};
+  const ctn_attr_def lr = {lit("lr"), kFloat, float_value(0.1), lit(""), 0, 0};
   const ctn_state_def state = {lit("m"), 0, 0, 0};
   ctn_optimizer_def o{};
   o.size = sizeof o;

@@ -88,8 +88,8 @@ void drop(void*, void* state) {
   delete static_cast<double*>(state);
 }
 ctn_status run(void*, const ctn_run* r) {
-  const ctn_tensor &x = r->call.in[0], &y = r->call.out[0];
-  const auto wanted = static_cast<uint64_t>(r->call.attrs[1].u.i);
+  const ctn_tensor &x = r->call->in[0], &y = r->call->out[0];
+  const auto wanted = static_cast<uint64_t>(r->call->attrs[1].u.i);
   if (x.layout != wanted || y.layout != wanted || !r->scratch)
     return g_host->fail(CTN_EINTERNAL, nullptr, 0, str("not what was planned"));
   std::memset(r->scratch, 1, 256);
@@ -119,8 +119,9 @@ ctn_status init(const ctn_host* host, ctn_plugin self) {
 
   const ctn_input_def x{str("x"), str("f"), 0, 0};
   const ctn_output_def y{str("y"), str("=x"), 0, 0};
-  const ctn_attr_def attrs[] = {{str("by"), CTN_KIND_BIT(CTN_INT) | CTN_REQUIRED, {}, {}},
-                                {str("layout"), CTN_KIND_BIT(CTN_INT) | CTN_REQUIRED, {}, {}}};
+  const uint64_t number = CTN_KIND_BIT(CTN_INT) | CTN_REQUIRED;
+  const ctn_attr_def attrs[] = {{str("by"), number, {}, {}, 0, 0},
+                                {str("layout"), number, {}, {}, 0, 0}};
   ctn_op_def add{};
   add.size = sizeof add;
   add.flags = CTN_OP_NODIFF;

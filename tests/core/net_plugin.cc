@@ -65,7 +65,7 @@ ctn_status draw(void*, ctn_array a, const ctn_value*) {
 }
 
 ctn_attr_def attr(const char* name, uint64_t kinds, ctn_value fallback) {
-  return {str(name), kinds, fallback, str("")};
+  return {str(name), kinds, fallback, str(""), 0, 0};
 }
 constexpr uint64_t kNumber = CTN_KIND_BIT(CTN_FLOAT) | CTN_KIND_BIT(CTN_INT);
 
@@ -197,7 +197,7 @@ ctn_status spy(void*, const ctn_hook_call* call) {
 ctn_status add_hooks(ctn_plugin p) {
   const ctn_attr_def rate = attr("rate", kNumber | CTN_REQUIRED, {});
   const ctn_attr_def most = attr("most", kNumber | CTN_REQUIRED, {});
-  const ctn_sum_def squares = {str("g2"), str("float64(grad) * float64(grad)")};
+  const ctn_sum_def squares = {str("g2"), str("float64(grad) * float64(grad)"), 0, 0};
   ctn_hook_def decay{};
   decay.size = sizeof decay;
   decay.flags = CTN_HOOK_PER_PARAM;

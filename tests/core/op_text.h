@@ -55,7 +55,7 @@ struct OpText {
     return *this;
   }
   OpText& attr(std::string_view name, uint64_t kinds, ctn_value fallback) {
-    attrs.push_back({lit(name), kinds, fallback, lit("")});
+    attrs.push_back({lit(name), kinds, fallback, lit(""), 0, 0});
     return *this;
   }
   OpText& check(std::string_view text) {

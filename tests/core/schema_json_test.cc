@@ -47,7 +47,7 @@ TEST_CASE("schema: the registry as JSON") {
     op.attr("slice", CTN_KIND_BIT(CTN_SLICE), s);
     op.check("x.ndim >= 1");
     t.add(op.get());
-    const ctn_attr_def lr = {lit("lr"), kFloat, float_value(1e-8), lit("step")};
+    const ctn_attr_def lr = {lit("lr"), kFloat, float_value(1e-8), lit("step"), 0, 0};
     const ctn_state_def state = {lit("m"), 0.5, 0, 0};
     ctn_optimizer_def o{};
     o.size = sizeof o;

@@ -14,7 +14,7 @@ const std::vector<int64_t> kPair = {2};
 
 Ctx context_on(const MemoryIo& io) {
   ctn_context_options options{};
-  options.io = io.io();
+  options.io = &io.io();
   return context(options);
 }
 

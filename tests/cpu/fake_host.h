@@ -47,16 +47,17 @@ class FakeHost {
   // Runs a kernel that was taken; what it says of itself if it fails.
   std::string run(std::string_view op, const std::vector<ctn_tensor>& in,
                   const std::vector<ctn_tensor>& out, const std::vector<ctn_value>& attrs) {
+    const ctn_call_info call{sizeof call,
+                             static_cast<int32_t>(in.size()),
+                             static_cast<int32_t>(out.size()),
+                             static_cast<int32_t>(attrs.size()),
+                             in.data(),
+                             out.data(),
+                             attrs.data(),
+                             nullptr};
     ctn_run run{};
     run.size = sizeof run;
-    run.call = {sizeof run.call,
-                static_cast<int32_t>(in.size()),
-                static_cast<int32_t>(out.size()),
-                static_cast<int32_t>(attrs.size()),
-                in.data(),
-                out.data(),
-                attrs.data(),
-                nullptr};
+    run.call = &call;
     run.exec = exec();
     const ctn_status status = kernels_.at(std::string(op)).run(nullptr, &run);
     end_of_kernel();

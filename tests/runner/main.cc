@@ -109,9 +109,11 @@ int main(int argc, char** argv) try {
   ctn_context_options options{};
   options.size = sizeof options;
   options.device = golden::str(o.backend);
-  options.random.size = sizeof options.random;
-  options.random.user = &run.draws;
-  options.random.draw = draw;
+  ctn_random recorded{};
+  recorded.size = sizeof recorded;
+  recorded.user = &run.draws;
+  recorded.draw = draw;
+  options.random = &recorded;
   golden::Context ctx;
   golden::check(ctn_context_create(&options, ctx.out()), "context");
   run.ctx = ctx.get();

@@ -95,7 +95,7 @@ class Writer:
                 kinds.append('CTN_REQUIRED')
             fallback = ('{CTN_ABSENT, 0, {}}' if attr.required else
                         self.value(attr.default, '%s_default_%s' % (prefix, attr.name)))
-            items.append('{%s, %s, %s, %s}' %
+            items.append('{%s, %s, %s, %s, 0, 0}' %
                          (text(attr.name), ' | '.join(kinds), fallback, text(attr.doc)))
         return self.array('ctn_attr_def', prefix + '_attrs', items)
 
@@ -166,7 +166,7 @@ def hook_members(out, hook):
     p = hook.symbol + '_hook'
     attrs = out.attrs(p, hook.attrs)
     sums = out.array('ctn_sum_def', p + '_sums',
-                     ['{%s, %s}' % (text(name), text(value)) for name, value in hook.sums])
+                     ['{%s, %s, 0, 0}' % (text(name), text(value)) for name, value in hook.sums])
     kinds = {'CTN_HOOK_PER_PARAM': hook.per_param, 'CTN_HOOK_POST': hook.post}
     members = dict(head_members(hook))
     members['flags'] = ' | '.join(k for k, is_set in kinds.items() if is_set) or 0

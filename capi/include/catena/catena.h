@@ -92,13 +92,14 @@ typedef struct ctn_context_options {
   ctn_str device;  /* "cpu", "intel64", "cuda:0", "auto"; empty: "cpu". Named means required */
   int32_t threads; /* 0: CATENA_NUM_THREADS, else the CPUs this process may use */
   uint32_t reserved;
-  uint64_t memory_limit;   /* bytes the context may hold, all devices and caches; 0: none */
-  uint64_t seed;           /* of the default random numbers; 0: a random one */
-  ctn_allocator allocator; /* size 0: the system's */
-  ctn_io io;               /* size 0: POSIX files */
-  ctn_executor executor;   /* size 0: own thread pool */
-  ctn_random random;       /* size 0: Philox 4x32-10 */
-  ctn_log_fn log;          /* NULL: silent, unless CATENA_LOG asks for lines on standard error */
+  uint64_t memory_limit; /* bytes the context may hold, all devices and caches; 0: none */
+  uint64_t seed;         /* of the default random numbers; 0: a random one */
+  /* tables are borrowed for the call; what they name lives as long as the context */
+  const ctn_allocator* allocator; /* NULL: the system's */
+  const ctn_io* io;               /* NULL: POSIX files */
+  const ctn_executor* executor;   /* NULL: own thread pool */
+  const ctn_random* random;       /* NULL: Philox 4x32-10 */
+  ctn_log_fn log; /* NULL: silent, unless CATENA_LOG asks for lines on standard error */
   void* log_user;
   int32_t log_level; /* 0: CTN_LOG_WARN; CATENA_LOG comes before it */
   int32_t reserved2;

@@ -213,6 +213,8 @@ typedef struct ctn_attr_def {
   uint64_t kinds;     /* bit k set: values of kind k are accepted; CTN_REQUIRED may be added */
   ctn_value fallback; /* the default; CTN_ABSENT if required */
   ctn_str doc;
+  uint32_t flags; /* 0 */
+  uint32_t reserved;
 } ctn_attr_def;
 #define CTN_REQUIRED (UINT64_C(1) << 63)
 #define CTN_KIND_BIT(kind) (UINT64_C(1) << (kind))
@@ -227,6 +229,7 @@ typedef struct ctn_out_spec {
   int64_t* shape;   /* room for CTN_MAX_NDIM */
   int64_t* strides; /* VIEW only: elements; room for CTN_MAX_NDIM */
   int64_t offset;   /* VIEW only: elements from the source's element 0 */
+  uint64_t reserved;
 } ctn_out_spec;
 
 /* A call as infer, supports and kernels see it. `attrs` follows the schema's order with defaults
@@ -315,9 +318,10 @@ typedef struct ctn_plan {
 typedef struct ctn_run {
   uint32_t size;
   uint32_t reserved;
-  ctn_call_info call; /* outputs are allocated, uninitialised, in C order or the planned layout */
-  void* state;        /* of the plan, or NULL */
-  void* scratch;      /* of the plan, or NULL */
+  /* outputs are allocated, uninitialised, in C order or the planned layout */
+  const ctn_call_info* call;
+  void* state;   /* of the plan, or NULL */
+  void* scratch; /* of the plan, or NULL */
   ctn_exec exec;
 } ctn_run;
 
@@ -463,7 +467,9 @@ typedef struct ctn_optimizer_def {
 /* A sum over the elements of a parameter, in float64: {"g2", "float64(grad) * float64(grad)"}. */
 typedef struct ctn_sum_def {
   ctn_str name;
-  ctn_str map; /* expression over param, grad and the numeric attributes, of type float64 */
+  ctn_str map;    /* expression over param, grad and the numeric attributes, of type float64 */
+  uint32_t flags; /* 0 */
+  uint32_t reserved;
 } ctn_sum_def;
 
 /* What a hook's callback is handed. Parameters are initialised and have gradients; a hook that was
@@ -607,10 +613,17 @@ CTN_EXPORT const ctn_plugin_info* CTN_CALL ctn_plugin_query(uint32_t host_abi);
 CTN_EXPORT ctn_status CTN_CALL ctn_plugin_init(const ctn_host* host, ctn_plugin self);
 #endif
 
-#if defined(__cplusplus)
-static_assert(sizeof(ctn_inst) == 24 && sizeof(ctn_form_arg) == 4, "frozen");
-#else
-_Static_assert(sizeof(ctn_inst) == 24 && sizeof(ctn_form_arg) == 4, "frozen");
+#if UINTPTR_MAX == UINT64_MAX
+CTN_FROZEN(ctn_inst, 24);
+CTN_FROZEN(ctn_form_arg, 4);
+CTN_FROZEN(ctn_program, 16);
+CTN_FROZEN(ctn_acc, 16);
+CTN_FROZEN(ctn_input_def, 40);
+CTN_FROZEN(ctn_output_def, 40);
+CTN_FROZEN(ctn_attr_def, 64);
+CTN_FROZEN(ctn_out_spec, 48);
+CTN_FROZEN(ctn_state_def, 32);
+CTN_FROZEN(ctn_sum_def, 40);
 #endif
 
 #ifdef __cplusplus

@@ -2,8 +2,12 @@
  *
  * C11 and C++17. Fixed-width types only; every struct that can grow starts with `size`, which the
  * code that fills it sets to sizeof of the struct it was compiled with. A member that is zero means
- * "absent" or "default". Structs that travel in arrays (ctn_str, ctn_value, ctn_attr, ctn_tensor,
- * ctn_inst) carry no size and are frozen at ABI 1.0. */
+ * "absent" or "default". Structs that travel in arrays or by value carry no size and are frozen at
+ * ABI 1.0; those that describe something have flags and room for it. Their sizes are asserted where
+ * they are defined: here ctn_str, ctn_dtype, ctn_device, ctn_dltensor, ctn_tensor, ctn_dlpack,
+ * ctn_value, ctn_attr, ctn_slice and ctn_callback, in plugin.h ctn_inst, ctn_form_arg, ctn_program,
+ * ctn_acc, ctn_input_def, ctn_output_def, ctn_attr_def, ctn_out_spec, ctn_state_def and
+ * ctn_sum_def. */
 #ifndef CATENA_TYPES_H
 #define CATENA_TYPES_H
 
@@ -250,7 +254,8 @@ typedef struct ctn_io {
 } ctn_io;
 
 /* Log hook: level CTN_LOG_*, topic such as "loader" or "kernel". Called from any thread; must not
- * call back into the library. Without a hook nothing is written anywhere. */
+ * call back into the library. Without a hook nothing is written anywhere, unless the environment
+ * asks for lines on standard error (CATENA_LOG, docs/configuration.md). */
 enum { CTN_LOG_ERROR = 1, CTN_LOG_WARN = 2, CTN_LOG_INFO = 3, CTN_LOG_DEBUG = 4 };
 typedef void(CTN_CALL* ctn_log_fn)(void* user, int32_t level, ctn_str topic, ctn_str text);
 
@@ -277,11 +282,21 @@ typedef struct ctn_random {
 } ctn_random;
 
 #if defined(__cplusplus)
-static_assert(sizeof(ctn_value) == 16, "frozen");
-static_assert(sizeof(ctn_dtype) == 4 && sizeof(ctn_device) == 8, "DLPack layout");
+#define CTN_FROZEN(type, bytes) static_assert(sizeof(type) == bytes, #type " is frozen")
 #else
-_Static_assert(sizeof(ctn_value) == 16, "frozen");
-_Static_assert(sizeof(ctn_dtype) == 4 && sizeof(ctn_device) == 8, "DLPack layout");
+#define CTN_FROZEN(type, bytes) _Static_assert(sizeof(type) == bytes, #type " is frozen")
+#endif
+#if UINTPTR_MAX == UINT64_MAX
+CTN_FROZEN(ctn_str, 16);
+CTN_FROZEN(ctn_dtype, 4);
+CTN_FROZEN(ctn_device, 8);
+CTN_FROZEN(ctn_dltensor, 48);
+CTN_FROZEN(ctn_tensor, 56);
+CTN_FROZEN(ctn_dlpack, 80);
+CTN_FROZEN(ctn_value, 16);
+CTN_FROZEN(ctn_attr, 32);
+CTN_FROZEN(ctn_slice, 32);
+CTN_FROZEN(ctn_callback, 24);
 #endif
 
 #ifdef __cplusplus

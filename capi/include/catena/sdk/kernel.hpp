@@ -14,7 +14,7 @@ namespace sdk CTN_SDK_HIDDEN {
 // One run of a kernel: the call with its outputs, the plan's state, scratch memory.
 class Run : public Call {
  public:
-  Run(const ctn_run& run, void* self) : Call(run.call), run_(&run), self_(self) {}
+  Run(const ctn_run& run, void* self) : Call(*run.call), run_(&run), self_(self) {}
   ctn_exec exec() const { return run_->exec; }
   int threads() const { return host->num_threads(exec()); }
   template <class T>
