@@ -205,14 +205,19 @@ Ref<Array> Array::wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*
   else
     c_strides(shape, strides);
   const std::span<const int64_t> given(strides, shape.size());
+  // All that can be refused comes before the storage.
   int64_t low = 0, high = -1;
   if (size) view_range(shape, given, low, high);
+  const int64_t item = kDtypeBytes[dtype];
+  const int64_t bytes = checked_mul(checked_add(checked_sub(high, low), int64_t{1}), item);
+  if (t.byte_offset > INT64_MAX)
+    fail(CTN_EINVAL, "wrap: byte_offset is " + std::to_string(t.byte_offset));
   Context& ctx = *device.ctx;
   Storage* s = make_storage(ctx, device, header_bytes(shape.size()));
   s->flags = kStorageBorrowed;
-  s->bytes = static_cast<uint64_t>(checked_mul(high - low + 1, int64_t{kDtypeBytes[dtype]}));
+  s->bytes = static_cast<uint64_t>(bytes);
   auto* first = static_cast<std::byte*>(t.data) + (size ? t.byte_offset : 0);
-  s->data = size ? first + low * kDtypeBytes[dtype] : first;
+  s->data = size ? first + low * item : first;
   s->drop = drop;
   s->drop_user = user;
   Array* a = place_array(s, dtype, shape, size);
@@ -227,7 +232,7 @@ void Storage::release() noexcept {
   if (flags & kStorageTracked) ctx->untrack(*this);
   if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->pool->put(data, bytes);
   drop_packed(*this);
-  if (drop) drop(drop_user);
+  if (drop) ctx->shielded("drop of a wrapped array", [&] { drop(drop_user); });
   ctx->free_object(this, block_bytes);
 }
 
@@ -285,6 +290,42 @@ Ref<Array> reshape_array(Array& a, std::span<const int64_t> shape) {
   int64_t strides[CTN_MAX_NDIM];
   c_strides(target, strides);
   return Array::make_view(*base, target, {strides, shape.size()}, 0);
+}
+
+namespace {
+
+struct Reach {
+  const std::byte *begin, *end;
+};
+
+// The memory that an array's elements lie in.
+Reach reach_of(const Array& a) {
+  int64_t low = 0, high = 0;
+  view_range(a.shape(), a.strides(), low, high);
+  const std::byte* first = a.data();
+  return {first + low * a.itemsize(), first + (high + 1) * a.itemsize()};
+}
+
+// Whether an element written to `dst` may be read from `src` later, or in part.
+bool meet(const Array& dst, const Array& src) {
+  if (dst.size == 0 || src.size == 0) return false;
+  const bool borrowed = (dst.storage->flags | src.storage->flags) & kStorageBorrowed;
+  if (dst.storage != src.storage && !borrowed) return false;
+  const Reach to = reach_of(dst), from = reach_of(src);
+  if (from.end <= to.begin || to.end <= from.begin) return false;
+  const bool same = dst.data() == src.data() && dst.dtype == src.dtype &&
+                    std::ranges::equal(dst.shape(), src.shape()) &&
+                    std::ranges::equal(dst.strides(), src.strides());
+  return !same;  // element by element onto itself
+}
+
+}  // namespace
+
+void assign_array(Array& dst, Array& src) {
+  if (&dst.ctx() != &src.ctx())
+    fail(CTN_EINVAL, "cannot assign " + array_text(src) + " of another context");
+  const bool staged = &dst.device() == &src.device() && meet(dst, src);
+  copy_into(dst, staged ? *copy_array(src, src.dtype) : src);
 }
 
 void copy_to_host(Array& a, void* dst) {

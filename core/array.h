@@ -115,6 +115,8 @@ std::string array_text(const Array& a);
 // Copies (contiguous or not) through the device's backend.
 Ref<Array> to_contiguous(Array& a);          // itself if it is C order
 Ref<Array> copy_array(Array& a, int dtype);  // always a new one
+// dst[...] = src as ctn_array_assign has it: of one context, and as if src were read first.
+void assign_array(Array& dst, Array& src);
 Ref<Array> reshape_array(Array& a, std::span<const int64_t> shape);
 void copy_to_host(Array& a, void* dst);  // C order, a.bytes() bytes
 void copy_from_host(Array& a, const void* src);

@@ -53,6 +53,10 @@ void rethrow_status(ctn_status code, std::string_view where) {
 
 void forget_text() noexcept { last.fresh = false; }
 
+std::string_view fresh_text(ctn_status code) noexcept {
+  return last.fresh && last.code == code ? std::string_view(last.text) : std::string_view();
+}
+
 ctn_status store_error(ctn_status code, std::string_view text) noexcept {
   if (!is_known(code)) code = CTN_EINTERNAL;
   const size_t n = cut(text, kTextBytes - 1);
@@ -63,18 +67,24 @@ ctn_status store_error(ctn_status code, std::string_view text) noexcept {
   return code;
 }
 
-ctn_status store_current_exception() noexcept {
+void tell_current_exception(ExceptionSink to, void* user) noexcept {
   try {
     throw;
   } catch (const Error& e) {
-    return store_error(e.code(), e.what());
+    to(user, e.code(), e.what());
   } catch (const std::bad_alloc&) {
-    return store_error(CTN_ENOMEM, "out of host memory");
+    to(user, CTN_ENOMEM, "out of host memory");
   } catch (const std::exception& e) {
-    return store_error(CTN_EINTERNAL, e.what());
+    to(user, CTN_EINTERNAL, e.what());
   } catch (...) {
-    return store_error(CTN_EINTERNAL, "an exception of unknown type");
+    to(user, CTN_EINTERNAL, "an exception of unknown type");
   }
+}
+
+ctn_status store_current_exception() noexcept {
+  tell_current_exception(
+      [](void*, ctn_status code, std::string_view text) { store_error(code, text); }, nullptr);
+  return last.code;
 }
 
 ctn_status last_error_code() noexcept { return last.code; }

@@ -35,11 +35,22 @@ inline void check_status(ctn_status code, std::string_view where) {
 
 // Before a callback that may fail without a text: that of an earlier failure is not taken for its.
 void forget_text() noexcept;
+// The text that a callback stored for `code` since then; empty if it left none.
+std::string_view fresh_text(ctn_status code) noexcept;
+// Calls foreign code; a failure is thrown, with the text it left.
+template <class Call>
+void checked_call(std::string_view where, Call&& call) {
+  forget_text();
+  check_status(call(), where);
+}
 
 // This thread's last error. Stored in a fixed buffer: reporting a failure never allocates.
 ctn_status store_error(ctn_status code, std::string_view text) noexcept;
 // Stores the exception being handled; call inside a catch block only.
 ctn_status store_current_exception() noexcept;
+// Hands code and text of the exception being handled to `to`; inside a catch block only.
+using ExceptionSink = void (*)(void* user, ctn_status code, std::string_view text);
+void tell_current_exception(ExceptionSink to, void* user) noexcept;
 ctn_status last_error_code() noexcept;
 const char* last_error_text() noexcept;
 const char* status_name(ctn_status status) noexcept;
@@ -52,6 +63,18 @@ ctn_status guarded(Body&& body) noexcept {
     return CTN_OK;
   } catch (...) {
     return store_current_exception();
+  }
+}
+
+// Foreign code that has no way to report a failure (a drop, a free, a log hook): what it throws is
+// stopped here and lost. False if it threw. Leaves this thread's last error alone.
+template <class Body>
+bool shielded(Body&& body) noexcept {
+  try {
+    body();
+    return true;
+  } catch (...) {
+    return false;
   }
 }
 

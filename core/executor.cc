@@ -33,7 +33,11 @@ struct Ranges {
 
   ctn_status call(int64_t k) const noexcept {
     const int64_t begin = k * grain;
-    return fn(arg, begin, n - begin > grain ? begin + grain : n);
+    try {
+      return fn(arg, begin, n - begin > grain ? begin + grain : n);
+    } catch (...) {
+      return store_current_exception();
+    }
   }
 
   void note(int64_t k, ctn_status code) noexcept {
@@ -71,8 +75,20 @@ Executor::Executor(const ctn_executor& table)
 
 Executor::~Executor() = default;
 
-void Executor::run(int64_t n, void (*body)(void* arg, int64_t k), void* arg) noexcept {
-  own_ != nullptr ? own_->run(n, body, arg) : table_.run(table_.user, n, body, arg);
+ctn_status Executor::run(int64_t n, void (*body)(void* arg, int64_t k), void* arg) noexcept {
+  if (own_ != nullptr) {
+    own_->run(n, body, arg);
+    return CTN_OK;
+  }
+  try {
+    table_.run(table_.user, n, body, arg);
+    return CTN_OK;
+  } catch (...) {
+    const ctn_status code = store_current_exception();
+    shielded(
+        [&] { store_error(code, std::string("the host's executor threw: ") + last_error_text()); });
+    return code;
+  }
 }
 
 ctn_status parallel_for(Executor& executor, int64_t n, int64_t grain, ctn_range_fn fn,
@@ -86,9 +102,8 @@ ctn_status parallel_for(Executor& executor, int64_t n, int64_t grain, ctn_range_
     for (int64_t k = 0; k < count && code == CTN_OK; ++k) code = ranges.call(k);
     return code;
   }
-  executor.run(count, run_range, &ranges);
-  return ranges.status == CTN_OK ? CTN_OK
-                                 : store_error(ranges.status, {ranges.text, ranges.length});
+  const ctn_status ran = executor.run(count, run_range, &ranges);
+  return ranges.status == CTN_OK ? ran : store_error(ranges.status, {ranges.text, ranges.length});
 }
 
 }  // namespace catena

@@ -12,10 +12,23 @@ namespace {
 
 ctn_str as_str(const std::string& s) { return {s.data(), s.size()}; }
 
+// Calls a function of the table; what it throws is its failure.
+template <class Function, class... Args>
+ctn_status ask(Function function, Args... args) noexcept {
+  forget_text();
+  try {
+    return function(args...);
+  } catch (...) {
+    return store_current_exception();
+  }
+}
+
 std::string failure(const ctn_io& io, ctn_status status, const char* what,
                     const std::string& path) {
   std::string text = std::string("cannot ") + what + " " + quoted(path);
   if (is_posix_io(io)) return text + ": " + posix_io_reason();
+  if (const std::string_view own = fresh_text(status); !own.empty())
+    return text.append(": ").append(own);
   return text + ": the file table answered status " + std::to_string(status);
 }
 
@@ -57,22 +70,22 @@ InFile::InFile(const ctn_io& io, std::string path, const ctn_allocator* allocato
                        {"close", io.close != nullptr}})),
       path_(std::move(path)),
       window_(allocator, kWindow) {
-  ctn_status status = io_.open(io_.user, as_str(path_), 'r', &handle_);
+  ctn_status status = ask(io_.open, io_.user, as_str(path_), 'r', &handle_);
   if (status != CTN_OK) fail(known(status), failure(io_, status, "open", path_));
-  status = io_.length(io_.user, handle_, &length_);
+  status = ask(io_.length, io_.user, handle_, &length_);
   if (status == CTN_OK) return;
   // The text first: closing may change the reason.
   std::string text = failure(io_, status, "learn the length of", path_);
-  (void)io_.close(io_.user, handle_);
+  (void)ask(io_.close, io_.user, handle_);
   fail(known(status), std::move(text));
 }
 
 // Nothing was written, so a failing close loses nothing.
-InFile::~InFile() { (void)io_.close(io_.user, handle_); }
+InFile::~InFile() { (void)ask(io_.close, io_.user, handle_); }
 
 void InFile::read_through(uint64_t offset, void* dst, uint64_t n) {
   uint64_t got = 0;
-  const ctn_status status = io_.read(io_.user, handle_, offset, dst, n, &got);
+  const ctn_status status = ask(io_.read, io_.user, handle_, offset, dst, n, &got);
   if (status != CTN_OK) fail(known(status), failure(io_, status, "read", path_));
   if (got != n) {
     fail(CTN_EIO, "read " + std::to_string(got) + " of " + std::to_string(n) + " bytes at " +
@@ -124,7 +137,7 @@ AtomicFile::AtomicFile(const ctn_io& io, std::string path, const ctn_allocator* 
       temp_(temp_path_for(path_)),
       buffer_(allocator, kBuffer) {
   if (is_posix_io(io_)) remove_stale_temps(path_);
-  const ctn_status status = io_.open(io_.user, as_str(temp_), 'x', &handle_);
+  const ctn_status status = ask(io_.open, io_.user, as_str(temp_), 'x', &handle_);
   if (status != CTN_OK) {
     handle_ = nullptr;
     fail(known(status), failure(io_, status, "create", temp_));
@@ -140,14 +153,14 @@ void AtomicFile::give_up(ctn_status status, const char* what, const std::string&
 void AtomicFile::abandon() noexcept {
   if (handle_ == nullptr) return;
   // Already failing or unwanted: what these two answer changes nothing.
-  (void)io_.close(io_.user, std::exchange(handle_, nullptr));
-  (void)io_.remove(io_.user, as_str(temp_));
+  (void)ask(io_.close, io_.user, std::exchange(handle_, nullptr));
+  (void)ask(io_.remove, io_.user, as_str(temp_));
 }
 
 void AtomicFile::flush() {
   if (buffered_ == 0) return;
   const ctn_status status =
-      io_.write(io_.user, handle_, buffer_.data(), std::exchange(buffered_, 0));
+      ask(io_.write, io_.user, handle_, buffer_.data(), std::exchange(buffered_, 0));
   if (status != CTN_OK) give_up(status, "write", temp_);
 }
 
@@ -157,7 +170,7 @@ void AtomicFile::write(const void* src, uint64_t n) {
   written_ += n;
   if (n > kBuffer - buffered_) flush();
   if (n > kBuffer) {
-    const ctn_status status = io_.write(io_.user, handle_, src, n);
+    const ctn_status status = ask(io_.write, io_.user, handle_, src, n);
     if (status != CTN_OK) give_up(status, "write", temp_);
     return;
   }
@@ -168,22 +181,22 @@ void AtomicFile::write(const void* src, uint64_t n) {
 void AtomicFile::commit() {
   if (handle_ == nullptr) fail(CTN_EINVAL, quoted(path_) + " is not being written any more");
   flush();
-  ctn_status status = io_.sync != nullptr ? io_.sync(io_.user, handle_) : CTN_OK;
+  ctn_status status = io_.sync != nullptr ? ask(io_.sync, io_.user, handle_) : CTN_OK;
   if (status != CTN_OK) give_up(status, "sync", temp_);
 
   // From here on the handle is gone, so failures remove the file themselves.
-  status = io_.close(io_.user, std::exchange(handle_, nullptr));
+  status = ask(io_.close, io_.user, std::exchange(handle_, nullptr));
   const char* what = "close";
   if (status == CTN_OK) {
     what = "rename to its final name";
-    status = io_.rename(io_.user, as_str(temp_), as_str(path_));
+    status = ask(io_.rename, io_.user, as_str(temp_), as_str(path_));
   }
   if (status != CTN_OK) {
     std::string text = failure(io_, status, what, temp_);
-    (void)io_.remove(io_.user, as_str(temp_));
+    (void)ask(io_.remove, io_.user, as_str(temp_));
     fail(known(status), std::move(text));
   }
-  status = io_.sync_dir != nullptr ? io_.sync_dir(io_.user, as_str(path_)) : CTN_OK;
+  status = io_.sync_dir != nullptr ? ask(io_.sync_dir, io_.user, as_str(path_)) : CTN_OK;
   if (status != CTN_OK) {
     fail(known(status), failure(io_, status, "sync the directory of", path_) +
                             "; the new file is in place but may not survive a power cut");

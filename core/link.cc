@@ -17,6 +17,48 @@ std::string quoted_name(std::string_view name) { return "'" + std::string(name) 
 thread_local Link* t_dead = nullptr;
 thread_local bool t_draining = false;
 
+// The calls of links under way on this thread, innermost first.
+class Frame {
+ public:
+  explicit Frame(const Link& link)
+      : link_(link), caller_(t_top), depth_(caller_ ? caller_->depth_ + 1 : 1) {
+    if (depth_ > kMostDepth)
+      fail(CTN_EINVAL, std::string(link.class_name()) + ": calls of links are nested " +
+                           std::to_string(kMostDepth) + " deep (" + path() +
+                           "); does one call itself?");
+    t_top = this;
+  }
+  ~Frame() { t_top = caller_; }
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+
+ private:
+  static constexpr int32_t kMostDepth = 1000;
+  static constexpr int32_t kMostShown = 8;
+
+  // Of the innermost links: "... > Chain > block > fc", with the name that the caller knows it by.
+  std::string path() const {
+    std::string text;
+    const Frame* f = this;
+    for (int32_t k = 0; f && k < kMostShown; ++k, f = f->caller_)
+      text.insert(0, (f->caller_ ? " > " : "") + name(*f));
+    return f ? "..." + text : text;
+  }
+  static std::string name(const Frame& f) {
+    for (size_t i = 0; f.caller_ && i < f.caller_->link_.size(); ++i) {
+      const LinkItem& item = f.caller_->link_.item(i);
+      if (item.child.get() == &f.link_) return item.name;
+    }
+    return std::string(f.link_.class_name());
+  }
+
+  static constinit thread_local const Frame* t_top;
+  const Link& link_;
+  const Frame* caller_;
+  int32_t depth_;
+};
+constinit thread_local const Frame* Frame::t_top = nullptr;
+
 void check_outputs(std::span<ctn_variable> out, std::string_view who) {
   if (std::ranges::find(out, nullptr) == out.end()) return;
   for (ctn_variable& v : out)
@@ -30,7 +72,8 @@ Link::Link(Context& ctx, const LinkEntry* entry, int32_t n_out)
     : ctx_(&ctx), entry_(entry), n_out_(n_out) {}
 
 Link::~Link() {
-  if (entry_ && entry_->def.drop && made_) entry_->def.drop(entry_->def.self, this);
+  if (entry_ && entry_->def.drop && made_)
+    ctx_->shielded(class_name(), [&] { entry_->def.drop(entry_->def.self, this); });
   for (LinkItem& item : items_)
     if (item.child) item.child->parents_.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -82,23 +125,29 @@ Ref<Link> Link::chain(Context& ctx, const ctn_value* callback, int32_t n_out) {
   return link;
 }
 
+std::string Link::outputs_text(int32_t room) const {
+  return std::string(class_name()) + " gives " + std::to_string(n_out_) + " outputs, room is for " +
+         std::to_string(room);
+}
+
 void Link::call(std::span<const ctn_variable> in, std::span<ctn_variable> out) {
   const auto n_in = static_cast<int32_t>(in.size());
   const auto n_given = static_cast<int32_t>(out.size());
   std::ranges::fill(out, nullptr);
-  if (n_given != n_out_)
-    fail(CTN_EINVAL, std::string(class_name()) + " gives " + std::to_string(n_out_) +
-                         " outputs, room is for " + std::to_string(n_given));
+  const Frame frame(*this);
+  if (n_given != n_out_) fail(CTN_EINVAL, outputs_text(n_given));
   if (!entry_) {
     if (callback_.size() == 0) fail(CTN_EINVAL, "this chain was made without a function to call");
     const ctn_callback& c = *callback_[0].u.callback;
-    check_status(c.call(c.user, in.data(), n_in, out.data(), n_given), class_name());
+    checked_call(class_name(),
+                 [&] { return c.call(c.user, in.data(), n_in, out.data(), n_given); });
   } else {
     const ctn_link_def& def = entry_->def;
     if (def.n_in >= 0 && def.n_in != n_in)
       fail(CTN_EINVAL, std::string(class_name()) + " takes " + std::to_string(def.n_in) +
                            " inputs, got " + std::to_string(n_in));
-    check_status(def.call(def.self, this, in.data(), n_in, out.data(), n_given), class_name());
+    checked_call(class_name(),
+                 [&] { return def.call(def.self, this, in.data(), n_in, out.data(), n_given); });
   }
   check_outputs(out, class_name());
 }

@@ -51,6 +51,8 @@ class Link : public ctn_link_s {
   std::string_view class_name() const { return entry_ ? std::string_view(entry_->name) : "Chain"; }
   int32_t n_out() const { return n_out_; }
   void call(std::span<const ctn_variable> in, std::span<ctn_variable> out);
+  // Says that `room` is not n_out().
+  std::string outputs_text(int32_t room) const;
 
   std::span<const ctn_value> attrs() const { return attrs_.get(); }
   void set_attr(size_t index, const ctn_value& value);

@@ -76,7 +76,8 @@ Plan::Plan(const Kernel& kernel, const ctn_call_info& call)
 }
 
 Plan::~Plan() {
-  if (plan_.state && kernel_.def.drop) kernel_.def.drop(kernel_.def.self, plan_.state);
+  if (plan_.state && kernel_.def.drop)
+    shielded([&] { kernel_.def.drop(kernel_.def.self, plan_.state); });
 }
 
 size_t PlanCache::Hash::operator()(const Key& key) const {

@@ -49,7 +49,8 @@ class Executor {
   ~Executor();
 
   int threads() const noexcept { return threads_; }
-  void run(int64_t n, void (*body)(void* arg, int64_t k), void* arg) noexcept;
+  // Not CTN_OK, with a text: the host's table threw, so that some k may not have been run.
+  ctn_status run(int64_t n, void (*body)(void* arg, int64_t k), void* arg) noexcept;
 
  private:
   std::unique_ptr<ThreadPool> own_;

@@ -51,7 +51,7 @@ ctn_status CTN_CALL held_call(void* user, const ctn_variable* in, int32_t n_in, 
 void CTN_CALL held_drop(void* user) {
   Held* h = static_cast<Held*>(user);
   if (h->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (h->callback.drop) h->callback.drop(h->callback.user);
+  if (h->callback.drop) shielded([&] { h->callback.drop(h->callback.user); });
   delete h;
 }
 
@@ -63,7 +63,7 @@ ctn_callback hold(const ctn_callback& c) {
   if (!c.call) fail(CTN_EINVAL, "callback without a function");
   Held* h = new (std::nothrow) Held;
   if (!h) {
-    if (c.drop) c.drop(c.user);  // it was taken: nobody else will
+    if (c.drop) shielded([&] { c.drop(c.user); });  // it was taken: nobody else will
     throw std::bad_alloc();
   }
   h->callback = c;

@@ -19,12 +19,16 @@ inline constexpr uint64_t kHostAlign = 16;
 
 // `from` NULL means malloc. The allocator is borrowed for the life of the memory.
 inline void* host_alloc(const ctn_allocator* from, uint64_t bytes) noexcept {
-  return from != nullptr ? from->alloc(from->user, bytes, kHostAlign) : std::malloc(bytes);
+  if (from == nullptr) return std::malloc(bytes);
+  void* p = nullptr;  // also where the table throws: it has none
+  shielded([&] { p = from->alloc(from->user, bytes, kHostAlign); });
+  return p;
 }
 
 inline void host_free(const ctn_allocator* from, void* p, uint64_t bytes) noexcept {
   if (p == nullptr) return;
-  from != nullptr ? from->free(from->user, p, bytes, kHostAlign) : std::free(p);
+  if (from == nullptr) return std::free(p);
+  shielded([&] { from->free(from->user, p, bytes, kHostAlign); });
 }
 
 // A fixed block of bytes, uninitialised.

@@ -32,6 +32,7 @@ void release_export(ctn_dlpack* t) {
   delete e;
 }
 
+// From the release of a storage, which logs what the deleter throws.
 void release_import(void* user) {
   auto* t = static_cast<ctn_dlpack*>(user);
   if (t->deleter) t->deleter(t);
@@ -107,13 +108,13 @@ ctn_status ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out)
     if (t->flags & CTN_DLPACK_READ_ONLY) {
       Ref<Array> borrowed = Array::wrap(device, t->dl_tensor, nullptr, nullptr);
       Ref<Array> copy = copy_array(*borrowed, borrowed->dtype);
-      release_import(t);
+      c.shielded("deleter of a DLPack tensor", [&] { release_import(t); });
       *out = copy.detach();
       return;
     }
     *out = Array::wrap(device, t->dl_tensor, release_import, t).detach();
   });
-  if (s != CTN_OK) release_import(t);
+  if (s != CTN_OK) shielded([&] { release_import(t); });
   return s;
 }
 
@@ -174,7 +175,7 @@ ctn_status ctn_array_fill(ctn_array a, const ctn_value* value) {
 }
 
 ctn_status ctn_array_assign(ctn_array dst, ctn_array src) {
-  return guarded([&] { copy_into(*to_array(dst), *to_array(src)); });
+  return guarded([&] { assign_array(*to_array(dst), *to_array(src)); });
 }
 
 ctn_status ctn_array_copy(ctn_array a, ctn_dtype dtype, ctn_array* out) {

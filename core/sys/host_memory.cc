@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 
+#include "core/error.h"
+
 namespace catena {
 
 namespace {
@@ -50,12 +52,14 @@ void system_free(void*, void* p, uint64_t bytes, uint64_t align) noexcept {
 
 void* table_alloc(void* user, uint64_t bytes, uint64_t align) noexcept {
   const auto* table = static_cast<const ctn_allocator*>(user);
-  return table->alloc(table->user, bytes, align);
+  void* p = nullptr;  // also where the table throws: it has none
+  shielded([&] { p = table->alloc(table->user, bytes, align); });
+  return p;
 }
 
 void table_free(void* user, void* p, uint64_t bytes, uint64_t align) noexcept {
   const auto* table = static_cast<const ctn_allocator*>(user);
-  table->free(table->user, p, bytes, align);
+  shielded([&] { table->free(table->user, p, bytes, align); });
 }
 
 }  // namespace
