@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/sys/thread_number.h"
 
 namespace catena {
 namespace {
@@ -54,22 +55,17 @@ void check_value(std::string_view key, const ctn_value& v) {
   }
 }
 
-uint64_t next_number() {
+uint64_t next_config() {
   static std::atomic<uint64_t> counter{0};
   return counter.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-// The calling thread's number and its overrides for one Config.
+// The calling thread's overrides for one Config.
 struct ThreadSlot {
-  uint64_t thread, config;
+  uint64_t config;
   uint32_t mask, bits;
 };
-thread_local ThreadSlot t_slot{0, 0, 0, 0};
-
-uint64_t thread_number() {
-  if (!t_slot.thread) t_slot.thread = next_number();
-  return t_slot.thread;
-}
+thread_local ThreadSlot t_slot{0, 0, 0};
 
 bool env_true(const char* name) {
   const char* v = secure_getenv(name);
@@ -78,7 +74,7 @@ bool env_true(const char* name) {
 
 }  // namespace
 
-Config::Config(bool use_env) : global_(kTrain | kEnableBackprop | kTypeCheck), id_(next_number()) {
+Config::Config(bool use_env) : global_(kTrain | kEnableBackprop | kTypeCheck), id_(next_config()) {
   for (std::string_view key : {"use_cudnn", "use_cudnn_tensor_core"})
     values_.emplace(key, std::string("auto"));
   values_.emplace("use_ideep", std::string("never"));
@@ -150,10 +146,8 @@ void Config::set_local(std::string_view key, const ctn_value* value) {
   if (const uint32_t bit = flag_of(key)) {
     o.mask = remove ? o.mask & ~bit : o.mask | bit;
     o.bits = !remove && value->u.i ? o.bits | bit : o.bits & ~bit;
-    t_slot = {t_slot.thread, id_, o.mask, o.bits};
-    return;
-  }
-  if (remove) {
+    t_slot = {id_, o.mask, o.bits};
+  } else if (remove) {
     const auto it = o.values.find(key);
     if (it != o.values.end()) o.values.erase(it);
   } else if (value->kind == CTN_STR) {
@@ -163,6 +157,15 @@ void Config::set_local(std::string_view key, const ctn_value* value) {
   } else {
     o.values[std::string(key)] = value->u.i;
   }
+  forget_if_empty();
+}
+
+// With mutex_ held: what a thread no longer overrides takes no room, so that threads may come and
+// go.
+void Config::forget_if_empty() {
+  const auto it = overlays_.find(thread_number());
+  if (it != overlays_.end() && it->second.mask == 0 && it->second.values.empty())
+    overlays_.erase(it);
 }
 
 void Config::get(std::string_view key, ctn_value* out) const {
@@ -196,6 +199,11 @@ void Config::get(std::string_view key, ctn_value* out) const {
   }
 }
 
+size_t Config::overriding_threads() const {
+  std::lock_guard lock(mutex_);
+  return overlays_.size();
+}
+
 Config::Saved Config::override_local(uint32_t mask, uint32_t bits) {
   flags();  // makes this thread's slot ours
   const Saved saved{t_slot.mask, t_slot.bits};
@@ -212,6 +220,7 @@ void Config::restore_local(Saved saved) {
   if (it != overlays_.end()) {
     it->second.mask = saved.mask;
     it->second.bits = saved.bits;
+    forget_if_empty();
   }
   if (t_slot.config == id_) {
     t_slot.mask = saved.mask;

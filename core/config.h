@@ -49,6 +49,7 @@ class Config {
   };
   Saved override_local(uint32_t mask, uint32_t bits);
   void restore_local(Saved saved);
+  size_t overriding_threads() const;
 
  private:
   using Value = std::variant<bool, int64_t, std::string>;
@@ -57,6 +58,7 @@ class Config {
     std::map<std::string, Value, std::less<>> values;
   };
   Overlay& overlay() const;
+  void forget_if_empty();
 
   std::atomic<uint32_t> global_;
   const uint64_t id_;

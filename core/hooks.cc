@@ -3,27 +3,35 @@
 
 #include <algorithm>
 
+#include "core/sys/thread_number.h"
+
 namespace catena {
 namespace {
 
-uint64_t this_thread() {
-  static thread_local char t_here;
-  return reinterpret_cast<uintptr_t>(&t_here);
+// Copied, as the hook runs without the lock and may remove itself. False if it is gone.
+bool find_hook(Context& ctx, uint64_t id, ctn_function_hook& out) {
+  std::lock_guard lock(ctx.hook_mutex);
+  const auto at = std::ranges::find(ctx.hooks, id, &Context::Hook::id);
+  if (at == ctx.hooks.end()) return false;
+  out = at->hook;
+  return true;
 }
 
 }  // namespace
 
 void run_hooks(Context& ctx, int32_t when, int32_t op, std::span<Variable* const> values) {
-  std::vector<Context::Hook> mine;
+  std::vector<uint64_t> mine;  // in order of addition
   {
     std::lock_guard lock(ctx.hook_mutex);
     for (const Context::Hook& h : ctx.hooks)
-      if (h.thread == this_thread()) mine.push_back(h);
+      if (h.thread == thread_number()) mine.push_back(h.id);
   }
   if (mine.empty()) return;
   const std::vector<ctn_variable> list(values.begin(), values.end());
-  for (const Context::Hook& h : mine)
-    h.hook.call(h.hook.user, when, op, list.data(), static_cast<int32_t>(list.size()));
+  ctn_function_hook hook;
+  for (const uint64_t id : mine)
+    if (find_hook(ctx, id, hook))  // not removed by one before it
+      hook.call(hook.user, when, op, list.data(), static_cast<int32_t>(list.size()));
 }
 
 uint64_t add_hook(Context& ctx, const ctn_function_hook& hook) {
@@ -31,7 +39,7 @@ uint64_t add_hook(Context& ctx, const ctn_function_hook& hook) {
   static std::atomic<uint64_t> next{1};
   const uint64_t id = next.fetch_add(1);
   std::lock_guard lock(ctx.hook_mutex);
-  ctx.hooks.push_back({id, this_thread(), hook});
+  ctx.hooks.push_back({id, thread_number(), hook});
   ctx.hook_count.store(static_cast<int32_t>(ctx.hooks.size()));
   return id;
 }

@@ -76,9 +76,10 @@ void Optimizer::setup(Link& target) {
   }
   for (UpdateRule& rule : rules) rule.param->extra->parameter->update_enabled = true;
   target_ = Ref<Link>::share(&target);
-  rules_ = std::move(rules);
+  rules_.swap(rules);
   index_ = std::move(index);
-  hooks_.clear();
+  // What they hold goes last: a callback's drop may use the optimizer.
+  const std::vector<HookSlot> hooks = std::exchange(hooks_, {});
   t = 0;
   epoch = 0;
 }
@@ -194,6 +195,7 @@ void Optimizer::remove_hook(std::string_view path, std::string_view name) {
   std::vector<HookSlot>& hooks = path.empty() ? hooks_ : rule(path).hooks;
   const auto at = std::ranges::find(hooks, name, &HookSlot::name);
   if (at == hooks.end()) fail(CTN_ENOTFOUND, "there is no hook " + quoted_name(name));
+  const HookSlot gone = std::move(*at);  // its drop may use the optimizer: last
   hooks.erase(at);
 }
 

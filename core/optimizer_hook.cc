@@ -123,7 +123,7 @@ void run_callback(const HookSlot& slot, Optimizer& optimizer, std::span<const Ho
   const auto n = static_cast<int32_t>(params.size());
   if (!slot.hook) {
     const ctn_callback& c = *slot.values[0].u.callback;
-    check_status(c.call(c.user, params.data(), n, nullptr, 0), slot.name);
+    checked_call(slot.name, [&] { return c.call(c.user, params.data(), n, nullptr, 0); });
     return;
   }
   ctn_hook_call call{};
@@ -134,7 +134,7 @@ void run_callback(const HookSlot& slot, Optimizer& optimizer, std::span<const Ho
   call.t = counts.data();
   call.attrs = slot.values.get().data();
   const ctn_hook_def& def = slot.hook->entry->def;
-  check_status(def.call(def.self, &call), slot.name);
+  checked_call(slot.name, [&] { return def.call(def.self, &call); });
 }
 
 ArrayProgram& divide_program() {

@@ -48,6 +48,18 @@ class VariableList {
   std::span<Variable* const> span_;
 };
 
+// Keeps variables for the time of a call whose hooks and callbacks may let go of them.
+class HeldVariables {
+ public:
+  explicit HeldVariables(std::span<Variable* const> variables) {
+    held_.reserve(variables.size());
+    for (Variable* v : variables) held_.push_back(Ref<Variable>::share(v));
+  }
+
+ private:
+  std::vector<Ref<Variable>> held_;
+};
+
 // Room for results; written to the caller's array only when everything succeeded.
 class VariableResults {
  public:

@@ -106,6 +106,7 @@ ctn_status ctn_link_call(ctn_link l, const ctn_variable* in, int32_t n_in, ctn_v
                          int32_t n_out) {
   return guarded([&] {
     const Ref<Link> link = Ref<Link>::share(to_link(l));  // it may let go of itself
+    if (n_out != link->n_out()) fail(CTN_EINVAL, link->outputs_text(n_out));
     const auto n = list(out, n_out, "out").size();
     constexpr size_t kRoom = 16;
     ctn_variable room[kRoom];
@@ -175,9 +176,10 @@ ctn_status ctn_link_visit(ctn_link l, ctn_link_visitor visitor, void* user) {
     require(reinterpret_cast<const void*>(visitor), "visitor");
     LinkWalk walk(*to_link(l));
     while (const LinkItem* item = walk.next())
-      check_status(visitor(user, str(walk.path()), item->param.get(), item->persistent.get(),
-                           item->child.get()),
-                   "visitor");
+      checked_call("visitor", [&] {
+        return visitor(user, str(walk.path()), item->param.get(), item->persistent.get(),
+                       item->child.get());
+      });
   });
 }
 
@@ -215,7 +217,8 @@ ctn_status ctn_link_copy(ctn_link l, int32_t mode, ctn_link* out) {
     require(out, "out");
     if (mode < CTN_COPY_SHARE || mode > CTN_COPY_INIT)
       fail(CTN_EINVAL, "unknown copy mode " + std::to_string(mode));
-    *out = to_link(l)->copy(static_cast<CopyMode>(mode)).detach();
+    const Ref<Link> link = Ref<Link>::share(to_link(l));
+    *out = link->copy(static_cast<CopyMode>(mode)).detach();
   });
 }
 ctn_status ctn_link_clear_grads(ctn_link l) {
@@ -226,8 +229,8 @@ ctn_status ctn_link_copy_params(ctn_link l, ctn_link from) {
 }
 ctn_status ctn_link_to_device(ctn_link l, ctn_device device) {
   return guarded([&] {
-    Link& link = *to_link(l);
-    link.to_device(link.ctx().device(device));
+    const Ref<Link> link = Ref<Link>::share(to_link(l));
+    link->to_device(link->ctx().device(device));
   });
 }
 ctn_status ctn_link_enable_update(ctn_link l, int32_t enabled) {

@@ -45,7 +45,10 @@ ctn_status ctn_optimizer_setup(ctn_optimizer o, ctn_link target) {
   return guarded([&] { to_optimizer(o)->setup(*to_link(target)); });
 }
 ctn_status ctn_optimizer_update(ctn_optimizer o) {
-  return guarded([&] { to_optimizer(o)->update(); });
+  return guarded([&] {
+    const Ref<Optimizer> own = Ref<Optimizer>::share(to_optimizer(o));  // hooks may let go of it
+    own->update();
+  });
 }
 
 ctn_status ctn_optimizer_set_hyper(ctn_optimizer o, ctn_str name, double value) {
@@ -75,8 +78,8 @@ ctn_status ctn_optimizer_enable_rule(ctn_optimizer o, ctn_str path, int32_t enab
 ctn_status ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path, ctn_str hook, ctn_str name,
                                   int32_t timing, const ctn_value* attrs, int32_t n_attrs) {
   return guarded([&] {
-    const Values own(list(attrs, n_attrs, "attrs"));
     const HookEntry* entry = Registry::get().find_hook(view(hook));
+    const Values own(list(attrs, n_attrs, "attrs"));
     if (!entry) fail(CTN_ENOTFOUND, "there is no optimizer hook '" + std::string(view(hook)) + "'");
     to_optimizer(o)->add_hook(view(path), *entry, view(name), timing, own.get());
   });
@@ -98,7 +101,7 @@ ctn_status ctn_optimizer_remove_hook(ctn_optimizer o, ctn_str path, ctn_str name
 ctn_status ctn_optimizer_set_loss_scale(ctn_optimizer o, double scale) {
   return guarded([&] {
     if (scale < 0 || !std::isfinite(scale))
-      fail(CTN_EINVAL, "loss scale must be positive and finite");
+      fail(CTN_EINVAL, "loss scale is " + std::to_string(scale) + ", not 0 or positive and finite");
     to_optimizer(o)->loss_scale = scale;
   });
 }

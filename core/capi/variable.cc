@@ -1,10 +1,35 @@
 // C functions of catena.h, section "variables".
+#include <cmath>
+#include <memory>
+
 #include "core/adopt.h"
 #include "core/call.h"
 #include "core/capi/api.h"
 #include "core/hooks.h"
 
 using namespace catena;
+
+namespace {
+
+// What set_user keeps: a binding's object whose drop may throw, or use the variable again.
+struct UserSlot {
+  Context* ctx;
+  void* user;
+  void (*drop)(void*);
+};
+
+void drop_slot(void* p) noexcept {
+  const std::unique_ptr<UserSlot> slot(static_cast<UserSlot*>(p));
+  slot->ctx->shielded("drop of a variable's user slot", [&] { slot->drop(slot->user); });
+}
+
+double checked_scale(double scale) {
+  if (!(scale >= 0) || std::isinf(scale))
+    fail(CTN_EINVAL, "backward: loss_scale is " + std::to_string(scale) + ", not 0 or positive");
+  return scale;
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -55,14 +80,12 @@ ctn_status ctn_variable_clear_grad(ctn_variable v) {
 }
 ctn_status ctn_variable_add_grad(ctn_variable v, ctn_variable g) {
   return guarded([&] {
-    Variable& x = *to_variable(v);
-    Variable& more = *to_variable(g);
-    if (!x.grad) {
-      x.set_grad(&more);
-      return;
-    }
-    const Ref<Variable> sum = add_variables(*x.grad, more);
-    x.set_grad(sum.get());
+    // Adding runs an op, and hooks of it may let go of either.
+    const Ref<Variable> x = Ref<Variable>::share(to_variable(v));
+    const Ref<Variable> more = Ref<Variable>::share(to_variable(g));
+    const Ref<Variable> now = Ref<Variable>::share(x->grad);
+    const Ref<Variable> sum = now ? add_variables(*now, *more) : more;
+    x->set_grad(sum.get());
   });
 }
 int32_t ctn_variable_requires_grad(ctn_variable v) {
@@ -106,15 +129,20 @@ ctn_context ctn_variable_context(ctn_variable v) {
 
 ctn_status ctn_variable_set_user(ctn_variable v, void* user, void (*drop)(void*)) {
   return guarded([&] {
-    VariableExtra& extra = to_variable(v)->more();
-    if (extra.drop_user) extra.drop_user(extra.user);
-    extra.user = user;
-    extra.drop_user = drop;
+    Variable& x = *to_variable(v);
+    VariableExtra& extra = x.more();
+    auto slot = drop ? std::make_unique<UserSlot>(UserSlot{x.ctx, user, drop}) : nullptr;
+    // The slot is the new one before the old object hears of it: its drop may come back here.
+    void* const old = std::exchange(extra.user, slot ? slot.release() : user);
+    const auto old_drop = std::exchange(extra.drop_user, drop ? drop_slot : nullptr);
+    if (old_drop) old_drop(old);
   });
 }
 void* ctn_variable_user(ctn_variable v) {
   const auto* x = static_cast<Variable*>(v);
-  return x && x->extra ? x->extra->user : nullptr;
+  if (!x || !x->extra) return nullptr;
+  const bool boxed = x->extra->drop_user == drop_slot;
+  return boxed ? static_cast<UserSlot*>(x->extra->user)->user : x->extra->user;
 }
 
 ctn_status ctn_variable_backward(ctn_variable v, const ctn_backward_options* options) {
@@ -124,8 +152,9 @@ ctn_status ctn_variable_backward(ctn_variable v, const ctn_backward_options* opt
     BackwardOptions own;
     own.retain_grad = o.retain_grad != 0;
     own.double_backprop = o.enable_double_backprop != 0;
-    own.loss_scale = o.loss_scale;
-    backward(*to_variable(v), own);
+    own.loss_scale = checked_scale(o.loss_scale);
+    const Ref<Variable> root = Ref<Variable>::share(to_variable(v));  // hooks may let go of it
+    backward(*root, own);
   });
 }
 
@@ -144,9 +173,11 @@ ctn_status ctn_grad_of(const ctn_variable* outputs, int32_t n_out, const ctn_var
     own.set_grad = o.set_grad != 0;
     own.retain_grad = o.retain_grad != 0;
     own.double_backprop = o.enable_double_backprop != 0;
-    own.loss_scale = o.loss_scale;
+    own.loss_scale = checked_scale(o.loss_scale);
     own.grad_outputs = grad_out.get();
     own.grad_inputs = grad_in.get();
+    const HeldVariables held_out(out.get()), held_in(in.get());
+    const HeldVariables held_grad_out(grad_out.get()), held_grad_in(grad_in.get());
     VariableResults results(n_in);
     grad_of(out.get(), in.get(), own, results.get());
     results.give(grads);
