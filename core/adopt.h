@@ -39,4 +39,11 @@ T adopt(const T* given, const char* what) {
   return own;
 }
 
+// Bits nobody has defined yet: whoever sets them wants something this library does not do.
+inline void check_flags(uint32_t flags, uint32_t known, const std::string& what) {
+  if ((flags & ~known) != 0)
+    fail(CTN_EINVAL, what + ": flags are " + std::to_string(flags) + ", of which " +
+                         std::to_string(flags & ~known) + " are unknown");
+}
+
 }  // namespace catena

@@ -59,6 +59,8 @@ std::unique_ptr<Backend> define(const ctn_backend_def* given, Arena& arena) {
   auto b = std::make_unique<Backend>();
   b->def = adopt(given, "ctn_backend_def");
   b->name = backend_name(b->def.name, "backend name");
+  check_flags(b->def.flags, CTN_BACKEND_HOST_MEMORY | CTN_BACKEND_ASYNC | CTN_BACKEND_FORK_SAFE,
+              "backend " + b->name);
   b->def.name = arena.copy(b->def.name);
   if (b->def.parent.n != 0) backend_name(b->def.parent, "parent of a backend");
   b->def.parent = arena.copy(b->def.parent);
@@ -126,6 +128,7 @@ std::unique_ptr<Kernel> define(const ctn_kernel_def* given, Arena& arena) {
   const std::string who = "kernel of " + op + " for " + backend;
   d.op = arena.copy(d.op);
   d.backend = arena.copy(d.backend);
+  check_flags(d.flags, CTN_KERNEL_STRIDED | CTN_KERNEL_LAYOUT, who);
   if (!d.run) refuse(who, "run is NULL");
   if ((d.flags & CTN_KERNEL_LAYOUT) != 0 && !d.plan) refuse(who, "CTN_KERNEL_LAYOUT without plan");
   if (d.drop && !d.plan) refuse(who, "drop without plan");

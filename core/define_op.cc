@@ -64,6 +64,8 @@ InputDef define_input(const ctn_input_def& def, const Op& op, Arena& arena) {
   InputDef in;
   in.name = checked_name(def.name, kWord, "op " + op.name + ": input name");
   check_identifier(in.name, op);
+  check_flags(def.flags, CTN_IN_OPTIONAL | CTN_IN_VARIADIC | CTN_IN_NO_GRAD,
+              "op " + op.name + ": input " + in.name);
   in.flags = def.flags;
   const std::string_view text = view(checked_text(def.type, arena, "op " + op.name));
   const size_t colon = text.find(':');
@@ -98,6 +100,7 @@ void define_outputs(Op& op, const ctn_op_def& def, Arena& arena) {
     OutputDef out;
     out.name = checked_name(def.out[i].name, kWord, "op " + op.name + ": output name");
     check_identifier(out.name, op);
+    check_flags(def.out[i].flags, CTN_OUT_HIDDEN, "op " + op.name + ": output " + out.name);
     out.flags = def.out[i].flags;
     out.type = view(checked_text(def.out[i].type, arena, "op " + op.name));
     if (out.type.starts_with('=')) {
@@ -260,6 +263,9 @@ std::unique_ptr<Op> define(const ctn_op_def* given, Arena& arena) {
   const ctn_op_def def = adopt(given, "ctn_op_def");
   auto op = std::make_unique<Op>();
   op->name = checked_name(def.name, kLowerDot, "op name");
+  check_flags(def.flags,
+              CTN_OP_NODIFF | CTN_OP_RANDOM | CTN_OP_ONCE | CTN_OP_SAME_SHAPE | CTN_OP_INTERNAL,
+              "op " + op->name);
   op->flags = def.flags;
   copy_texts(*op, def, arena);
   define_inputs(*op, def, arena);

@@ -53,6 +53,38 @@ const ExprFn& kernel_function(const ctn_kernel_source& s) {
   return *slot;
 }
 
+// Before anything is read or made for them: counts that no call of the op can have. What depends on
+// the call is checked by the call itself.
+void check_counts(const Op& op, int32_t n_in, int32_t n_out) {
+  const auto most = static_cast<int32_t>(op.in.size());
+  if (n_in < 0 || (n_in > most && !op.variadic))
+    fail(CTN_EINVAL, "[" + op.name + "] takes " + (op.min_in < most ? "up to " : "") +
+                         std::to_string(most) + " inputs, called with " + std::to_string(n_in));
+  if (n_out < 0 || (n_out != op.n_visible && !op.def.count))
+    fail(CTN_EINVAL, "[" + op.name + "] gives " + std::to_string(op.n_visible) +
+                         " outputs, room for " + std::to_string(n_out) + " was passed");
+}
+
+void call_checked(Context& ctx, const Op& op, std::span<Variable* const> in,
+                  std::span<const ctn_value> attrs, ctn_variable* out, int32_t n_out) {
+  if (n_out) require(out, "out");
+  constexpr int32_t kFew = 16;
+  if (op.def.count && n_out > kFew) {
+    const int32_t n = count_outputs(ctx, op, in, attrs);
+    if (n != n_out)
+      fail(CTN_EINVAL, "[" + op.name + "] gives " + std::to_string(n) + " outputs, room for " +
+                           std::to_string(n_out) + " was passed");
+  }
+  VariableResults results(n_out);
+  if (ctx.hook_count.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    const HeldVariables held(in);  // a hook may let go of them
+    call_op(ctx, op, in, attrs, results.get());
+  } else {
+    call_op(ctx, op, in, attrs, results.get());
+  }
+  results.give(out);
+}
+
 }  // namespace
 
 extern "C" {
@@ -62,12 +94,9 @@ ctn_status ctn_call(ctn_context ctx, int32_t op, const ctn_variable* in, int32_t
   return guarded([&] {
     Context& c = *to_context(ctx);
     const Op& o = op_of(op);
+    check_counts(o, n_in, n_out);
     const VariableList inputs(in, n_in, "in");
-    if (n_out) require(out, "out");
-    list(out, n_out, "out");
-    VariableResults results(n_out);
-    call_op(c, o, inputs.get(), list(attrs, n_attrs, "attrs"), results.get());
-    results.give(out);
+    call_checked(c, o, inputs.get(), list(attrs, n_attrs, "attrs"), out, n_out);
   });
 }
 
@@ -78,13 +107,11 @@ ctn_status ctn_call_named(ctn_context ctx, ctn_str op, const ctn_variable* in, i
     Context& c = *to_context(ctx);
     const Op* o = Registry::get().find_op(view(op));
     if (!o) fail(CTN_ENOTFOUND, "there is no op '" + std::string(view(op)) + "'");
+    check_counts(*o, n_in, n_out);
     const VariableList inputs(in, n_in, "in");
-    list(out, n_out, "out");
     std::vector<ctn_value> values(o->attrs.size());
     bind_named(o->name, o->attrs, list(attrs, n_attrs, "attrs"), values.data());
-    VariableResults results(n_out);
-    call_op(c, *o, inputs.get(), values, results.get());
-    results.give(out);
+    call_checked(c, *o, inputs.get(), values, out, n_out);
   });
 }
 
@@ -92,9 +119,11 @@ ctn_status ctn_call_outputs(ctn_context ctx, int32_t op, const ctn_variable* in,
                             const ctn_value* attrs, int32_t n_attrs, int32_t* n_out) {
   return guarded([&] {
     require(n_out, "n_out");
+    Context& c = *to_context(ctx);
+    const Op& o = op_of(op);
+    check_counts(o, n_in, o.n_visible);
     const VariableList inputs(in, n_in, "in");
-    *n_out =
-        count_outputs(*to_context(ctx), op_of(op), inputs.get(), list(attrs, n_attrs, "attrs"));
+    *n_out = count_outputs(c, o, inputs.get(), list(attrs, n_attrs, "attrs"));
   });
 }
 
@@ -103,7 +132,9 @@ ctn_status ctn_kernel_create(ctn_context ctx, const ctn_kernel_source* source, c
     require(source, "source");
     require(out, "out");
     Context& c = *to_context(ctx);
-    const ExprFn& fn = kernel_function(adopt(source, "kernel source"));
+    const ctn_kernel_source own = adopt(source, "ctn_kernel_source");
+    check_flags(own.flags, 0, "ctn_kernel_source");
+    const ExprFn& fn = kernel_function(own);
     auto* k = new UserKernel;
     k->ctx = &c;
     k->fn = &fn;
@@ -126,13 +157,13 @@ ctn_status ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in, c
   return guarded([&] {
     const UserKernel& kernel = kernel_of(k);
     const ExprFn& fn = *kernel.fn;
-    const VariableList inputs(in, n_in, "in");
-    list(out, n_out, "out");
     if (n_in != fn.row().n_in() || n_out != fn.row().n_out())
       fail(CTN_EINVAL, "[" + fn.name() + "] takes " + std::to_string(fn.row().n_in()) +
                            " inputs and gives " + std::to_string(fn.row().n_out()) +
                            " outputs, called with " + std::to_string(n_in) + " and " +
                            std::to_string(n_out));
+    const VariableList inputs(in, n_in, "in");
+    require(out, "out");
     for (Variable* v : inputs.get()) {
       require(v, "an input");
       if (v->ctx != kernel.ctx) fail(CTN_EINVAL, "[" + fn.name() + "] input of another context");
@@ -142,9 +173,12 @@ ctn_status ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in, c
     Space space;
     if (fn.is_reduction()) {
       fn.find_space(request, space);
+      if (axes && (n_axes < 0 || n_axes > space.ndim))
+        fail(CTN_EINVAL, "[" + fn.name() + "] reduces " + std::to_string(n_axes) + " axes of " +
+                             std::to_string(space.ndim));
       ctn_value axis{};
       axis.kind = axes ? CTN_INTS : CTN_NONE;
-      axis.n = static_cast<uint32_t>(n_axes);
+      axis.n = axes ? static_cast<uint32_t>(n_axes) : 0;
       axis.u.is = axes;
       space.axes = axes_mask(fn.name(), axis, space.ndim);
       if (keepdims) space.ones = space.axes;
