@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/log.h"
 #include "core/memory.h"
 #include "core/plan.h"
 #include "core/pool.h"
@@ -67,7 +68,7 @@ class Context : public ctn_context_s {
   void draw(int32_t kind, void* dst, int64_t n);
   void seed(uint64_t seed);
   void log(int32_t level, std::string_view topic, std::string_view text) const noexcept;
-  bool logs(int32_t level) const { return log_ && level <= log_level_; }
+  bool logs(int32_t level) const noexcept { return log_.wants(level); }
   // In a catch block only.
   void log_current_exception(std::string_view who) const noexcept;
   // Foreign code that has no way to report a failure: what it throws goes to the log. False then.
@@ -115,9 +116,7 @@ class Context : public ctn_context_s {
   ctn_allocator allocator_;
   RawSource host_;
   ctn_io io_;
-  ctn_log_fn log_;
-  void* log_user_;
-  int32_t log_level_;
+  Log log_;
   Ledger ledger_;
   MemoryPool objects_;
   Executor executor_;
