@@ -161,7 +161,7 @@ void AtomicFile::flush() {
   if (buffered_ == 0) return;
   const ctn_status status =
       ask(io_.write, io_.user, handle_, buffer_.data(), std::exchange(buffered_, 0));
-  if (status != CTN_OK) give_up(status, "write", temp_);
+  if (status != CTN_OK) give_up(status, "write", path_);
 }
 
 void AtomicFile::write(const void* src, uint64_t n) {
@@ -171,7 +171,7 @@ void AtomicFile::write(const void* src, uint64_t n) {
   if (n > kBuffer - buffered_) flush();
   if (n > kBuffer) {
     const ctn_status status = ask(io_.write, io_.user, handle_, src, n);
-    if (status != CTN_OK) give_up(status, "write", temp_);
+    if (status != CTN_OK) give_up(status, "write", path_);
     return;
   }
   std::memcpy(buffer_.data() + buffered_, src, n);
