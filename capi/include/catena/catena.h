@@ -19,6 +19,9 @@
  * Plugins    Ops, links, optimizers and backends come from plugins and are registered once per
  *            process. None exists before the first context is made, the first plugin is loaded or
  *            ctn_schema_json is asked: only then do names such as "relu" mean something.
+ * Callbacks  They may use the library, let go of handles (a call keeps what it works with) and fail
+ *            with ctn_error_set. An exception that leaves one is stopped: the call fails with its
+ *            text, or, where nothing can fail (drops, deleters, free, log), it goes to the log.
  * Silence    The library prints nothing, never exits and never aborts. It speaks through
  *            ctn_context_options.log, and on standard error where the environment asks for it
  *            (CATENA_LOG, docs/configuration.md). */
@@ -60,8 +63,7 @@ CTN_API ctn_status CTN_CALL ctn_error_set(ctn_status code, ctn_str text);
 CTN_API ctn_status CTN_CALL ctn_plugin_load(ctn_str path);
 /* Adds an absolute directory whose manifests (*.ctnplugin) are searched before the default ones. */
 CTN_API ctn_status CTN_CALL ctn_plugin_dir(ctn_str path);
-/* What was found, loaded and refused and why, one line each; borrowed until the next call of it on
- * this thread. */
+/* What was found, loaded and refused and why, one line each; borrowed for ever. */
 CTN_API ctn_status CTN_CALL ctn_plugin_report(ctn_str* out);
 /* Ops are named by consecutive ids that stay valid for the life of the process. There are none
  * until the first context is made, a plugin is loaded or ctn_schema_json is called; before that
@@ -75,8 +77,7 @@ CTN_API ctn_status CTN_CALL ctn_op_attr(int32_t op, ctn_str name, int32_t* index
 CTN_API ctn_status CTN_CALL ctn_op_arity(int32_t op, int32_t* n_in, int32_t* n_out,
                                          int32_t* n_attrs);
 /* The registry as JSON (docs/schema-json.md): ops, links, optimizers, hooks, initializers,
- * backends. Loads the plugins that a first context would. Borrowed until the next call of it on
- * this thread. */
+ * backends. Loads the plugins that a first context would. Borrowed for ever. */
 CTN_API ctn_status CTN_CALL ctn_schema_json(ctn_str* out);
 
 /* ==== context ================================================================================= */
@@ -146,7 +147,7 @@ typedef struct ctn_memory_stats {
   uint64_t allocations;     /* blocks handed out so far */
   uint64_t raw_allocations; /* requests to allocator and devices so far */
 } ctn_memory_stats;
-/* out->size must be set. */
+/* out->size must be set. Fills that many bytes: members this library does not know become 0. */
 CTN_API ctn_status CTN_CALL ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out);
 CTN_API ctn_status CTN_CALL ctn_memory_set_limit(ctn_context ctx, uint64_t bytes);
 /* Gives cached memory back. */
@@ -192,7 +193,8 @@ CTN_API ctn_status CTN_CALL ctn_array_to_host(ctn_array a, void* dst, uint64_t b
 CTN_API ctn_status CTN_CALL ctn_array_set(ctn_array a, const void* src, uint64_t bytes);
 /* Fills with one value, cast to the dtype. */
 CTN_API ctn_status CTN_CALL ctn_array_fill(ctn_array a, const ctn_value* value);
-/* dst[...] = src, casting; shapes must be equal or src must broadcast to dst. */
+/* dst[...] = src, casting; shapes must be equal or src must broadcast to dst. Both of one context.
+ * Where they overlap the result is as if src had been read first. */
 CTN_API ctn_status CTN_CALL ctn_array_assign(ctn_array dst, ctn_array src);
 /* C-order copy with another dtype (lanes 0: the same). *out: new. */
 CTN_API ctn_status CTN_CALL ctn_array_copy(ctn_array a, ctn_dtype dtype, ctn_array* out);
@@ -239,6 +241,8 @@ typedef struct ctn_kernel_source {
   ctn_str identity; /* "0" */
   ctn_str grad;     /* stated gradient, or empty for the symbolic one */
 } ctn_kernel_source;
+/* What a text compiles to stays for the life of the process, shared by all kernels of that text:
+ * numbers that change belong into inputs, not into the text. */
 CTN_API ctn_status CTN_CALL ctn_kernel_create(ctn_context ctx, const ctn_kernel_source* source,
                                               ctn_kernel* out);
 CTN_API void CTN_CALL ctn_kernel_retain(ctn_kernel k);
@@ -284,7 +288,8 @@ CTN_API ctn_status CTN_CALL ctn_variable_unchain_backward(ctn_variable v);
 CTN_API ctn_context CTN_CALL ctn_variable_context(ctn_variable v);
 
 /* A slot for a binding's own object: `drop` (may be NULL) runs when the variable goes or the slot
- * is set again, and not if this call fails. */
+ * is set again, and not if this call fails. The slot holds the new object by then: drop may use it,
+ * and set it again. */
 CTN_API ctn_status CTN_CALL ctn_variable_set_user(ctn_variable v, void* user,
                                                   void(CTN_CALL* drop)(void* user));
 CTN_API void* CTN_CALL ctn_variable_user(ctn_variable v);
@@ -317,7 +322,8 @@ CTN_API ctn_status CTN_CALL ctn_grad_of(const ctn_variable* outputs, int32_t n_o
                                         const ctn_grad_options* options, ctn_variable* grads);
 
 /* Function hooks are called for every op that the thread which added them runs, before and after
- * its forward and its backward pass. */
+ * its forward and its backward pass: in order of addition, those added meanwhile from the next time
+ * on, those removed meanwhile no more. Once its thread has ended a hook is not called again. */
 enum {
   CTN_HOOK_FORWARD_PRE = 0,
   CTN_HOOK_FORWARD_POST = 1,

@@ -263,10 +263,11 @@ typedef void(CTN_CALL* ctn_log_fn)(void* user, int32_t level, ctn_str topic, ctn
 typedef ctn_status(CTN_CALL* ctn_range_fn)(void* arg, int64_t begin, int64_t end);
 
 /* Bring your own threads: run `body(arg, k)` for every k in [0, n), on any threads, in any order,
- * and return when all are done. */
+ * and return when all are done. Should an exception leave `run`, no body may run any more: the work
+ * counts as failed. */
 typedef struct ctn_executor {
   uint32_t size;
-  int32_t threads; /* how many run at once */
+  int32_t threads; /* how many run at once: 0 (as 1) to 1024 */
   void* user;
   void(CTN_CALL* run)(void* user, int64_t n, void(CTN_CALL* body)(void* arg, int64_t k), void* arg);
 } ctn_executor;
@@ -277,7 +278,8 @@ typedef struct ctn_random {
   uint32_t size;
   uint32_t reserved;
   void* user;
-  /* kind CTN_RANDOM_*; dst: double[n] for UNIFORM in [0,1), NORMAL, GUMBEL; uint64_t[n] for BITS */
+  /* one call at a time for a context, and none from inside another.
+   * kind CTN_RANDOM_*; dst: double[n] for UNIFORM in [0,1), NORMAL, GUMBEL; uint64_t[n] for BITS */
   ctn_status(CTN_CALL* draw)(void* user, int32_t kind, void* dst, int64_t n);
 } ctn_random;
 

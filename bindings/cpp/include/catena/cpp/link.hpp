@@ -55,12 +55,18 @@ class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> 
   // All parameters with their paths ("/l1/W").
   std::vector<std::pair<std::string, Variable>> namedparams() const {
     std::vector<std::pair<std::string, Variable>> list;
-    const auto visit = [](void* user, ctn_str path, ctn_variable p, ctn_array, ctn_link) {
-      if (p) {
-        ctn_variable_retain(p);
-        static_cast<decltype(list)*>(user)->emplace_back(std::string(path.p, path.n), Variable(p));
+    const auto visit = [](void* user, ctn_str path, ctn_variable p, ctn_array,
+                          ctn_link) noexcept -> ctn_status {
+      if (!p) return CTN_OK;
+      ctn_variable_retain(p);
+      Variable own(p);
+      try {
+        static_cast<decltype(list)*>(user)->emplace_back(std::string(path.p, path.n),
+                                                         std::move(own));
+        return CTN_OK;
+      } catch (const std::exception& e) {
+        return ctn_error_set(CTN_ENOMEM, detail::str(e.what()));
       }
-      return ctn_status{CTN_OK};
     };
     check(ctn_link_visit(get(), visit, &list));
     return list;
