@@ -1,5 +1,5 @@
-// C functions of catena.h, section "files": each kind of thing (link, optimizer, arrays) to and from
-// each kind of place (path, memory, the host's functions).
+// C functions of catena.h, section "files": links, optimizers and arrays to and from paths, memory
+// and the host's functions.
 #include "core/file.h"
 #include "core/capi/api.h"
 #include "core/serialize.h"

@@ -1,16 +1,22 @@
 """What a stranger gets: installs into an empty place, moves it, builds a plugin there with plain cc
-and a program through pkg-config, as C11 and as C++17, and runs them.
+and a program through pkg-config, as C11 and as C++17, and runs them; then every whole program of
+README.md and docs/, with the compile line printed below it.
 
 usage: installed.py BUILD_DIR
 """
 import os
 import pathlib
+import re
 import sys
 import tempfile
 
 from check import Tally, attempt, output
 
 HERE = pathlib.Path(__file__).resolve().parents[1] / 'installed'
+ROOT = HERE.parents[1]
+# A block that has a main(), and the indented line after it.
+PROGRAM = re.compile(r'^```(?:c|cpp)\n((?:(?!```).)*?\bmain\(.*?)^```\n\n    ([^\n]*)\n',
+                     re.M | re.S)
 STRICT = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
 
 
@@ -24,6 +30,28 @@ def install(build, place):
     moved = place / 'moved'
     prefix.rename(moved)
     return moved, moved / found[0].relative_to(prefix)
+
+
+def printed_programs(tally, place, prefix, pc, env):
+    """As a reader would: the text into a file, the line into a shell, then the program."""
+    local = place / 'pkgconfig'
+    local.mkdir()
+    text = re.sub('^prefix=.*', 'prefix=%s' % prefix, pc.read_text(), flags=re.M)
+    (local / 'catena.pc').write_text(text)
+    env = dict(env, PKG_CONFIG_PATH=str(local))
+    found = 0
+    for document in [ROOT / 'README.md'] + sorted((ROOT / 'docs').glob('*.md')):
+        for source, line in PROGRAM.findall(document.read_text(encoding='utf-8')):
+            found += 1
+            file, program = re.search(r' (\S+\.cc?) .* -o (\S+)$', line).groups()
+            (place / file).write_text(source, encoding='utf-8')
+            name = '%s: %s' % (document.name, file)
+            status, out = attempt('sh', '-c', line + ' -Wall -Wextra -Werror', cwd=place, env=env)
+            if tally.check(name + ' builds with the line printed', status == 0, out):
+                status, out = attempt(str(place / program), cwd=place, env=env)
+                tally.check(name + ' runs', status == 0, out)
+    tally.check('the C and the C++ program of README.md', found >= 2, found)
+    tally.check('the C++ program saved its model', (place / 'mlp.npz').is_file())
 
 
 def main():
@@ -60,6 +88,7 @@ def main():
                 status, out = attempt(str(program), str(plugin), env=env)
                 tally.check('it calls an op of the plugin, ' + compiler[1],
                             status == 0 and not out, (status, out))
+        printed_programs(tally, place, prefix, pc, env)
         program = prefix / 'bin/catena'
         status, out = attempt(str(program), 'plugins', env=env)
         tally.check('the installed command finds the installed plugins',

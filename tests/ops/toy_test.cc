@@ -58,7 +58,7 @@ struct Case {
   }
   ctn_variable call(ctn_variable x) {
     ctn_variable y = nullptr;
-    OK(ctn_call_named(ctx, str("toy_softsign"), &x, 1, nullptr, 0, &y, 1));
+    OK(ctn_call_named(ctx, str("softsign"), &x, 1, nullptr, 0, &y, 1));
     return keep(y);
   }
   ctn_variable gradient(ctn_variable y, ctn_variable x, ctn_variable gy, bool again) {
@@ -102,7 +102,7 @@ TEST_CASE("an op of one row is described by the registry") {
   ctn_str json{};
   OK(ctn_schema_json(&json));
   const std::string_view text(json.p, json.n);
-  CHECK(text.find("\"toy_softsign\"") != text.npos);
+  CHECK(text.find("\"softsign\"") != text.npos);
   CHECK(text.find("x / (1 + |x|).") != text.npos);
 }
 
@@ -117,9 +117,9 @@ TEST_CASE("an op of one row refuses integers in Chainer's words") {
   ctn_array_release(a);
   OK(made);
   c.keep(x);
-  CHECK(ctn_call_named(c.ctx, str("toy_softsign"), &x, 1, nullptr, 0, &y, 1) == CTN_EDTYPE);
+  CHECK(ctn_call_named(c.ctx, str("softsign"), &x, 1, nullptr, 0, &y, 1) == CTN_EDTYPE);
   CHECK(y == nullptr);
   const std::string_view text = ctn_error_message();
-  CHECK(text.find("Invalid operation is performed in: toy_softsign (Forward)") != text.npos);
+  CHECK(text.find("Invalid operation is performed in: softsign (Forward)") != text.npos);
   CHECK(text.find("Actual: i != f") != text.npos);
 }

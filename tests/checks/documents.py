@@ -1,0 +1,66 @@
+"""What the documents say is there: links lead somewhere, the schema row they show is the one that
+toy_test.cc calls, and docs/configuration.md names every environment variable and configuration key,
+and no other.
+"""
+import pathlib
+import re
+import tomllib
+
+from check import Tally, output
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LINK = re.compile(r'\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)')
+ROW = re.compile(r'^```toml\n(.*?)^```', re.M | re.S)
+VARIABLE = re.compile(r'\b(?:secure_getenv|env_true|safe_env|getenv)\([^"()]*"([A-Z_]+)"|'
+                      r'\{"(CHAINER_[A-Z_]+)", "')
+FLAG = re.compile(r'\{"(\w+)", k[A-Z]\w+\}')
+TERNARY = re.compile(r'kTernaryKeys\[\] = \{([^}]*)\}')
+
+
+def documents():
+    return [ROOT / 'README.md'] + sorted((ROOT / 'docs').glob('*.md'))
+
+
+def variables_read():
+    found = set()
+    listed = output('git', 'ls-files', '--cached', '--others', '--exclude-standard', '--',
+                    'core', 'backends', 'ops', 'bindings', cwd=ROOT)
+    for name in listed.split():
+        path = ROOT / name
+        if path.suffix in {'.cc', '.h', '.hpp'} and path.is_file():
+            for match in VARIABLE.finditer(path.read_text(encoding='utf-8')):
+                found.add(match[1] or match[2])
+    return found
+
+
+def keys_known():
+    text = (ROOT / 'core/config.cc').read_text(encoding='utf-8')
+    return set(FLAG.findall(text)) | set(re.findall(r'"(\w+)"', TERNARY.search(text)[1]))
+
+
+def first_cells(text):
+    return set(re.findall(r'^\| `(\w+)` \|', text, re.M))
+
+
+def main():
+    tally = Tally()
+    toy = tomllib.loads((ROOT / 'tests/ops/toy.toml').read_text(encoding='utf-8'))
+    for path in documents():
+        text = path.read_text(encoding='utf-8')
+        name = path.relative_to(ROOT)
+        dead = [t for t in LINK.findall(text) if not (path.parent / t).exists()]
+        tally.check('%s: links lead somewhere' % name, not dead, dead)
+        for block in ROW.findall(text):
+            tally.check('%s: the row shown is the row tested' % name,
+                        tomllib.loads(block) == toy, block)
+    configuration = (ROOT / 'docs/configuration.md').read_text(encoding='utf-8')
+    keys, environment = configuration.split('\n## Environment\n')
+    read = variables_read()
+    tally.check('docs/configuration.md: environment variables', read == first_cells(environment),
+                'read %s, named %s' % (sorted(read), sorted(first_cells(environment))))
+    tally.check('docs/configuration.md: keys', keys_known() == first_cells(keys),
+                'known %s, named %s' % (sorted(keys_known()), sorted(first_cells(keys))))
+    tally.close()
+
+
+main()
