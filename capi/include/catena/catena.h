@@ -124,16 +124,18 @@ CTN_API int32_t CTN_CALL ctn_context_threads(ctn_context ctx);
 /* Waits for all work of the context and returns stored asynchronous errors. */
 CTN_API ctn_status CTN_CALL ctn_synchronize(ctn_context ctx);
 
-/* Configuration. Keys are Chainer's (train, enable_backprop, type_check, debug, lazy_grad_sum,
- * keep_graph_on_report, cudnn_deterministic, use_cudnn, use_cudnn_tensor_core, use_ideep, autotune,
- * warn_nondeterministic) and user_*. Values are CTN_BOOL, CTN_INT or CTN_STR. A thread's own value
- * comes before the global one. */
+/* Configuration: keys, values and what they do are in docs/configuration.md. Keys are Chainer's
+ * ("train", "enable_backprop", "debug" ...) and user_*; another key or kind of value is CTN_EINVAL.
+ * Values are CTN_BOOL, CTN_INT or CTN_STR, copied. A thread's own value comes before the global
+ * one. */
 CTN_API ctn_status CTN_CALL ctn_config_set_global(ctn_context ctx, ctn_str key,
                                                   const ctn_value* value);
 /* Sets the calling thread's value; value NULL or CTN_ABSENT removes it. */
 CTN_API ctn_status CTN_CALL ctn_config_set(ctn_context ctx, ctn_str key, const ctn_value* value);
 /* The value in force for the calling thread; strings are borrowed until the key is set again. */
 CTN_API ctn_status CTN_CALL ctn_config_get(ctn_context ctx, ctn_str key, ctn_value* out);
+/* The calling thread's own value, CTN_ABSENT where it has none: what to set when a scope ends. */
+CTN_API ctn_status CTN_CALL ctn_config_get_local(ctn_context ctx, ctn_str key, ctn_value* out);
 
 typedef struct ctn_memory_stats {
   uint32_t size;
