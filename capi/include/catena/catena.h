@@ -125,9 +125,9 @@ CTN_API int32_t CTN_CALL ctn_context_threads(ctn_context ctx);
 CTN_API ctn_status CTN_CALL ctn_synchronize(ctn_context ctx);
 
 /* Configuration: keys, values and what they do are in docs/configuration.md. Keys are Chainer's
- * ("train", "enable_backprop", "debug" ...) and user_*; setting another key, or a value of the wrong
- * kind, is CTN_EINVAL. Values are CTN_BOOL, CTN_INT or CTN_STR, copied. A thread's own value comes before the global
- * one. */
+ * ("train", "enable_backprop", "debug" ...) and user_*; setting another key, or a value of the
+ * wrong kind, is CTN_EINVAL. Values are CTN_BOOL, CTN_INT or CTN_STR, copied. A thread's own value
+ * comes before the global one. */
 CTN_API ctn_status CTN_CALL ctn_config_set_global(ctn_context ctx, ctn_str key,
                                                   const ctn_value* value);
 /* Sets the calling thread's value; value NULL or CTN_ABSENT removes it. */
