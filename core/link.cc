@@ -74,8 +74,12 @@ Link::Link(Context& ctx, const LinkEntry* entry, int32_t n_out)
 Link::~Link() {
   if (entry_ && entry_->def.drop && made_)
     ctx_->shielded(class_name(), [&] { entry_->def.drop(entry_->def.self, this); });
-  for (LinkItem& item : items_)
-    if (item.child) item.child->parents_.fetch_sub(1, std::memory_order_relaxed);
+  for (LinkItem& item : items_) {
+    if (!item.child) continue;
+    item.child->parents_.fetch_sub(1, std::memory_order_relaxed);
+    Link* own = this;
+    item.child->parent_.compare_exchange_strong(own, nullptr);
+  }
 }
 
 void Link::release() noexcept {
@@ -130,7 +134,33 @@ std::string Link::outputs_text(int32_t room) const {
          std::to_string(room);
 }
 
+std::string Link::place() const {
+  constexpr int kMostShown = 64;
+  std::string path;
+  const Link* link = this;
+  for (int k = 0; k < kMostShown; ++k) {
+    const Link* parent = link->parent_.load();
+    if (!parent) break;
+    const auto item = std::ranges::find_if(
+        parent->items_, [&](const LinkItem& i) { return i.child.get() == link; });
+    if (item == parent->items_.end()) break;
+    path.insert(0, "/" + item->name);
+    link = parent;
+  }
+  return std::string(class_name()) + (path.empty() ? "" : " " + quoted_name(path));
+}
+
 void Link::call(std::span<const ctn_variable> in, std::span<ctn_variable> out) {
+  constexpr std::string_view kMark = "\n\nIn the link ";
+  try {
+    run(in, out);
+  } catch (const Error& e) {
+    if (std::string_view(e.what()).find(kMark) != std::string_view::npos) throw;
+    fail(e.code(), e.what() + std::string(kMark) + place() + ".");
+  }
+}
+
+void Link::run(std::span<const ctn_variable> in, std::span<ctn_variable> out) {
   const auto n_in = static_cast<int32_t>(in.size());
   const auto n_given = static_cast<int32_t>(out.size());
   std::ranges::fill(out, nullptr);
@@ -230,6 +260,8 @@ void Link::add_child(std::string_view name, Link& child) {
                          " would contain the link it is added to");
   add(name, child.ctx_).child = Ref<Link>::share(&child);
   child.parents_.fetch_add(1, std::memory_order_relaxed);
+  Link* none = nullptr;
+  child.parent_.compare_exchange_strong(none, this);
 }
 
 const LinkItem& Link::at(std::string_view path) const {

@@ -50,6 +50,7 @@ class Link : public ctn_link_s {
   Context& ctx() const { return *ctx_; }
   std::string_view class_name() const { return entry_ ? std::string_view(entry_->name) : "Chain"; }
   int32_t n_out() const { return n_out_; }
+  // A failure's text ends with the place of the innermost link.
   void call(std::span<const ctn_variable> in, std::span<ctn_variable> out);
   // Says that `room` is not n_out().
   std::string outputs_text(int32_t room) const;
@@ -83,10 +84,14 @@ class Link : public ctn_link_s {
   static Ref<Link> construct(Context& ctx, const LinkEntry& entry,
                              std::span<const ctn_value> bound);
   LinkItem& add(std::string_view name, const Context* ctx);
+  void run(std::span<const ctn_variable> in, std::span<ctn_variable> out);
+  // "Linear '/block/fc'" by the names that parents have for it; "Linear" without one.
+  std::string place() const;
   Ref<Link> copy_own(CopyMode mode, std::map<Variable*, Ref<Variable>>& params);
 
   std::atomic<int64_t> refs_{1};
-  std::atomic<int64_t> parents_{0};  // links that hold this one
+  std::atomic<int64_t> parents_{0};     // links that hold this one
+  std::atomic<Link*> parent_{nullptr};  // the first of them that is there, for messages
   Context* ctx_;
   const LinkEntry* entry_;  // NULL for a chain
   int32_t n_out_;

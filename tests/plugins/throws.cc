@@ -136,7 +136,8 @@ void add_classes(Adder& add) {
   initializer.name = text("Throws");
   initializer.fill = kThrower;
   add.note(add.host->add_initializer(add.plugin, &initializer));
-  const ctn_attr_def lr = {TEXT("lr"), CTN_KIND_BIT(CTN_FLOAT), {CTN_FLOAT, 0, {0}}, TEXT(""), 0, 0};
+  const ctn_attr_def lr = {TEXT("lr"), CTN_KIND_BIT(CTN_FLOAT), {CTN_FLOAT, 0, {0}}, TEXT(""), 0,
+                           0};
   ctn_optimizer_def optimizer = {};
   optimizer.size = sizeof optimizer;
   optimizer.name = text("Plain");
