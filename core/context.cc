@@ -241,20 +241,27 @@ Device& Context::device(std::string_view name) {
       fail(CTN_EINVAL, "device " + quoted(name) + ": what follows ':' is not an id of 0 to 4096");
   }
   const Backend& backend = require_backend(backend_name, use_env_);
-  std::lock_guard lock(device_mutex_);
-  for (int32_t i = 0; i < device_count_.load(); ++i) {
-    Device& d = *devices_[static_cast<size_t>(i)].load();
-    if (d.backend == &backend && d.dl.id == id) return d;
-  }
+  if (Device* open = find_open(backend, id)) return *open;
   int32_t count = 0;
   ctn_str why{};
   const Backend& owner = *backend.device_owner;
-  check_status(owner.def.device_count(owner.def.self, &count, &why), "device count");
+  checked_call("device count",
+               [&] { return owner.def.device_count(owner.def.self, &count, &why); });
   if (id >= count)
     fail(CTN_EDEVICE, "device '" + std::string(name) + "' does not exist: backend '" +
                           backend.name + "' has " + std::to_string(count) + " devices" +
                           (why.n ? " (" + std::string(view(why)) + ")" : ""));
-  return add_device(backend, id);
+  const std::lock_guard lock(device_mutex_);
+  Device* const open = find_open(backend, id);  // by another thread meanwhile
+  return open ? *open : add_device(backend, id);
+}
+
+Device* Context::find_open(const Backend& backend, int32_t id) {
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
+    Device* d = devices_[static_cast<size_t>(i)].load();
+    if (d->backend == &backend && d->dl.id == id) return d;
+  }
+  return nullptr;
 }
 
 Device& Context::device(ctn_device dl) {

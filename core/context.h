@@ -108,6 +108,8 @@ class Context : public ctn_context_s {
   explicit Context(const ctn_context_options& options);
   ~Context();
   void open_device(const ctn_context_options& options);
+  // NULL if it is not open yet.
+  Device* find_open(const Backend& backend, int32_t id);
   Device& add_device(const Backend& backend, int32_t id);
   [[noreturn]] void out_of_memory(uint64_t bytes);
 
