@@ -99,7 +99,8 @@ class Pass {
     std::vector<std::pair<Variable*, Ref<Variable>>> sums;
     const auto sum = [&](Variable* v, Variable* g) {
       if (v->creator || !g || v->handles.load() == 0) return;
-      sums.emplace_back(v, v->grad ? add_variables(*v->grad, *g) : Ref<Variable>::share(g));
+      const Ref<Variable> old = v->shared_grad();
+      sums.emplace_back(v, old ? add_variables(*old, *g) : Ref<Variable>::share(g));
     };
     for (Variable* v : leaves_) {
       Ref<Variable> g = from_table(*v);
@@ -253,11 +254,11 @@ class Pass {
     if (restricted_ && !retain_grad_) return;
     for (int32_t k = 0; k < node.n_out; ++k) {
       Ref<Variable>& g = gy_[static_cast<size_t>(k)];
-      if (node.n_out == 1 && !retain_grad_ && !(node.out[0] && node.out[0]->grad)) return;
+      if (node.n_out == 1 && !retain_grad_ && !(node.out[0] && node.out[0]->has_grad())) return;
       Variable* y = node.hold_output(k);
       if (!y) continue;
-      if (!g && !restricted_ && y->grad) g = Ref<Variable>::share(y->grad);
-      const bool changes = retain_grad_ ? g || y->grad : y->grad != nullptr;
+      if (!g && !restricted_) g = y->shared_grad();
+      const bool changes = (retain_grad_ && g) || y->has_grad();
       if (changes && !roots_.count(y))
         results_.emplace_back(y, retain_grad_ ? g : nullptr);
       else

@@ -77,7 +77,7 @@ void Variable::release() noexcept {
     if (handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     a = data;
     std::atomic_ref(data).store(nullptr, std::memory_order_relaxed);  // input_array() may read it
-    g = std::exchange(grad, nullptr);
+    g = replace_grad(nullptr);
   }
   if (a) a->release();
   if (g) g->release();
@@ -150,7 +150,12 @@ void Variable::set_grad(Variable* g) {
     }
     g->retain();
   }
-  if (Variable* old = std::exchange(grad, g)) old->release();
+  Variable* old = nullptr;
+  {
+    SpinGuard guard(gate);
+    old = replace_grad(g);
+  }
+  if (old) old->release();
 }
 
 void Variable::set_creator(Ref<Node> node, int32_t index) {

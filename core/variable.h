@@ -56,7 +56,7 @@ struct Variable : ctn_variable_s {
   std::atomic<uint64_t> pass{0};
   Variable* pending = nullptr;  // a handle
   VariableExtra* extra = nullptr;
-  SpinLock gate;       // `data` and `grad` leaving with the last handle, or coming back
+  SpinLock gate;       // `grad` being replaced; it and `data` leaving with the last handle
   int32_t output = 0;  // which output of creator
   int32_t rank = 0;
   bool requires_grad = true;
@@ -85,11 +85,24 @@ struct Variable : ctn_variable_s {
   }
   VariableExtra& more();
   void set_grad(Variable* g);  // shares g; NULL clears
+  // For those who hold no handle: the last one may go meanwhile, and the gradient with it.
+  bool has_grad() const {
+    return std::atomic_ref(const_cast<Variable*&>(grad)).load(std::memory_order_relaxed);
+  }
+  Ref<Variable> shared_grad() {
+    SpinGuard guard(gate);
+    return Ref<Variable>::share(grad);
+  }
   void set_creator(Ref<Node> node, int32_t index);
   void unchain() noexcept;
   bool is_parameter() const { return extra && extra->parameter; }
 
  private:
+  Variable* replace_grad(Variable* g) {  // with the gate locked
+    Variable* old = grad;
+    std::atomic_ref(grad).store(g, std::memory_order_relaxed);
+    return old;
+  }
   void keep_spec(const Array& a);
 };
 
