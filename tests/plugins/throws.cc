@@ -1,5 +1,7 @@
-// Throws an int from every callback of ops, kernels, backends, links, hooks and initializers.
-// Kernels are those of backend testdev.
+// Throws an int from every callback of ops, kernels, backends, links, hooks and initializers. Kernels
+// are those of backend testdev. Backend throws has not even devices; throws_late has one, and throws
+// where the comment at its functions says.
+#include <cstdlib>
 #include <initializer_list>
 
 #include "plain.h"
@@ -61,13 +63,72 @@ struct Adder {
     if (status == CTN_OK) status = s;
   }
   void op(const ctn_op_def& def) { note(host->add_op(plugin, &def)); }
-  void kernel(const char* op, ctn_kernel_def def) {
+  void kernel(const char* op, ctn_kernel_def def, const char* backend = "testdev") {
     def.size = sizeof def;
     def.op = text(op);
-    def.backend = text("testdev");
+    def.backend = text(backend);
     note(host->add_kernel(plugin, &def));
   }
 };
+
+// ---- throws_late
+
+const ctn_host* g_host;
+
+ctn_status one_device(void*, int32_t* n, ctn_str*) {
+  *n = 1;
+  return CTN_OK;
+}
+
+// What it does with requests of so many MiB: 2 throw, 4 a driver's error, 8 no memory and a text for
+// it, 16 success without memory.
+ctn_status late_alloc(void*, ctn_context, int32_t, uint64_t bytes, uint64_t align, void** out) {
+  switch (bytes >> 20) {
+    case 2: throw 1;
+    case 4: return g_host->fail(CTN_EDEVICE, nullptr, 0, TEXT("the card fell out"));
+    case 8: return g_host->fail(CTN_ENOMEM, nullptr, 0, TEXT("the card is full"));
+    case 16: return CTN_OK;
+    default: break;
+  }
+  *out = std::aligned_alloc(align, (bytes + align - 1) / align * align);
+  return *out ? CTN_OK : CTN_ENOMEM;
+}
+void late_free(void*, ctn_context, int32_t, void* p, uint64_t, uint64_t) {
+  std::free(p);
+  throw 1;
+}
+// Throws for 12 bytes.
+ctn_status late_copy(void*, int32_t, void* dst, int32_t, const void* src, uint64_t bytes) {
+  if (bytes == 12) throw 1;
+  memcpy(dst, src, bytes);
+  return CTN_OK;
+}
+// Forms of one argument (fill) throw when they are compiled, others with two arguments (copies) when
+// they are launched, all others are declined.
+ctn_status late_compile(void*, const ctn_form* form, void** program) {
+  if (form->n_args == 1) throw 1;
+  if (form->n_args != 2) return CTN_EUNSUPPORTED;
+  static char program_of_all;
+  *program = &program_of_all;
+  return CTN_OK;
+}
+
+// Wants layout 1, whose size, or 2, whose contents cannot be had.
+template <uint64_t layout>
+ctn_status want_layout(void*, const ctn_call_info*, ctn_plan* plan) {
+  plan->in_layouts[0] = layout;
+  return CTN_OK;
+}
+ctn_status late_layout_bytes(void*, const ctn_dltensor*, uint64_t layout, uint64_t* bytes) {
+  if (layout == 1) throw 1;
+  *bytes = 4096;
+  return CTN_OK;
+}
+ctn_status keep_state(void*, const ctn_call_info*, ctn_plan* plan) {
+  static char state_of_all;
+  plan->state = &state_of_all;
+  return CTN_OK;
+}
 
 void add_ops(Adder& add) {
   ctn_op_def def = op_def("throws.infer");
@@ -82,7 +143,8 @@ void add_ops(Adder& add) {
   def.backward = kThrower;
   def.count = kThrower;
   add.op(def);
-  for (const char* name : {"throws.supports", "throws.plan", "throws.run", "throws.backward"}) {
+  for (const char* name : {"throws.supports", "throws.plan", "throws.run", "throws.backward",
+                           "throws.layout_bytes", "throws.reorder", "throws.drop"}) {
     def = op_def(name);
     def.infer = infer;
     def.backward = kThrower;
@@ -104,6 +166,18 @@ void add_kernels(Adder& add) {
   def.plan = nullptr;
   def.run = kThrower;
   add.kernel("throws.run", def);
+
+  def = {};
+  def.run = run;
+  def.flags = CTN_KERNEL_LAYOUT;
+  def.plan = want_layout<1>;
+  add.kernel("throws.layout_bytes", def, "throws_late");
+  def.plan = want_layout<2>;
+  add.kernel("throws.reorder", def, "throws_late");
+  def.flags = 0;
+  def.plan = keep_state;
+  def.drop = kThrower;
+  add.kernel("throws.drop", def, "throws_late");
 }
 
 void add_backend(Adder& add) {
@@ -118,6 +192,24 @@ void add_backend(Adder& add) {
   def.free = kThrower;
   def.copy = kThrower;
   add.note(add.host->add_backend(add.plugin, &def));
+
+  def.name = text("throws_late");
+  def.device_count = one_device;
+  def.alloc = late_alloc;
+  def.free = late_free;
+  def.copy = late_copy;
+  def.compile = late_compile;
+  def.launch = kThrower;
+  def.release = kThrower;
+  def.layout_bytes = late_layout_bytes;
+  def.reorder = kThrower;
+  add.note(add.host->add_backend(add.plugin, &def));
+  def = {};
+  def.size = sizeof def;
+  def.name = text("throws_sync");
+  def.parent = text("throws_late");
+  def.sync = kThrower;
+  add.note(add.host->add_backend(add.plugin, &def));
 }
 
 void add_classes(Adder& add) {
@@ -130,6 +222,12 @@ void add_classes(Adder& add) {
   add.note(add.host->add_link(add.plugin, &link));
   link.name = text("ThrowsCall");
   link.init = nullptr;
+  add.note(add.host->add_link(add.plugin, &link));
+  link.name = text("ThrowsLater");
+  link.copied = kThrower;
+  link.serialized = kThrower;
+  link.moved = kThrower;
+  link.drop = kThrower;
   add.note(add.host->add_link(add.plugin, &link));
   ctn_initializer_def initializer = {};
   initializer.size = sizeof initializer;
@@ -155,6 +253,7 @@ void add_classes(Adder& add) {
 }  // namespace
 
 ctn_status CTN_CALL ctn_plugin_init(const ctn_host* host, ctn_plugin self) {
+  g_host = host;
   Adder add{host, self};
   add_ops(add);
   add_kernels(add);
