@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/sys/thread_number.h"
+#include "core/value.h"
 
 namespace catena {
 namespace {
@@ -44,6 +45,8 @@ void check_value(std::string_view key, const ctn_value& v) {
   const std::string name(key);
   if (flag_of(key) && v.kind != CTN_BOOL && v.kind != CTN_INT)
     fail(CTN_EINVAL, "config '" + name + "' takes a bool");
+  if (const std::string fault = value_fault(v); !fault.empty())
+    fail(CTN_EINVAL, "config '" + name + "' is " + fault);
   if (is_ternary(key)) {
     const std::string_view text = v.kind == CTN_STR ? std::string_view(v.u.s, v.n) : "";
     if (text != "always" && text != "auto" && text != "never")

@@ -60,7 +60,6 @@ ctn_callback hold(const ctn_callback& c) {
     static_cast<Held*>(c.user)->refs.fetch_add(1, std::memory_order_relaxed);
     return c;
   }
-  if (!c.call) fail(CTN_EINVAL, "callback without a function");
   Held* h = new (std::nothrow) Held;
   if (!h) {
     if (c.drop) shielded([&] { c.drop(c.user); });  // it was taken: nobody else will
@@ -68,6 +67,14 @@ ctn_callback hold(const ctn_callback& c) {
   }
   h->callback = c;
   return {h, held_call, held_drop};
+}
+
+// Callbacks of a value that will not be copied any more: they were taken, nobody else drops them.
+void drop_given(const ctn_value& v) noexcept {
+  if (v.kind == CTN_CALLBACK && v.u.callback->call != held_call && v.u.callback->drop)
+    shielded([&] { v.u.callback->drop(v.u.callback->user); });
+  if (v.kind != CTN_LIST) return;
+  for (size_t k = 0; k < v.n; ++k) drop_given(v.u.list[k]);
 }
 
 template <class T>
@@ -92,6 +99,7 @@ void copy_list(ctn_value& v, std::byte*& cursor) {
   try {
     for (; done < v.n; ++done) to[done] = copy_value(from[done], cursor);
   } catch (...) {
+    for (size_t k = done + 1; k < v.n; ++k) drop_given(from[k]);
     while (done > 0) drop_value(to[--done]);
     throw;
   }
@@ -122,7 +130,6 @@ ctn_value copy_value(const ctn_value& v, std::byte*& cursor) {
     case CTN_VARIABLE: to_variable(v.u.variable)->retain(); break;
     case CTN_LINK: to_link(v.u.link)->retain(); break;
     case CTN_CALLBACK: {
-      if (!v.u.callback) fail(CTN_EINVAL, "callback is NULL");
       const ctn_callback held = hold(*v.u.callback);
       c.u.callback = place(&held, 1, cursor);
       break;
@@ -147,15 +154,17 @@ void drop_value(const ctn_value& v) noexcept {
 
 Values::Values(std::span<const ctn_value> values) {
   if (values.empty()) return;
-  size_t bytes = values.size() * sizeof(ctn_value);
+  size_t bytes = values.size() * sizeof(ctn_value), done = 0;
   for (const ctn_value& v : values) bytes += extra_bytes(v);
-  auto block = std::make_unique<std::byte[]>(bytes);  // aligned for any value by operator new
+  std::unique_ptr<std::byte[]> block(new (std::nothrow) std::byte[bytes]);  // aligned for any value
   ctn_value* data = reinterpret_cast<ctn_value*>(block.get());
-  std::byte* cursor = block.get() + values.size() * sizeof(ctn_value);
-  size_t done = 0;
   try {
+    if (!block) throw std::bad_alloc();
+    std::byte* cursor = block.get() + values.size() * sizeof(ctn_value);
     for (; done < values.size(); ++done) data[done] = copy_value(values[done], cursor);
   } catch (...) {
+    // a copy that failed has dropped its own
+    for (size_t k = block ? done + 1 : 0; k < values.size(); ++k) drop_given(values[k]);
     while (done > 0) drop_value(data[--done]);
     throw;
   }
@@ -163,6 +172,26 @@ Values::Values(std::span<const ctn_value> values) {
   data_ = data;
   n_ = values.size();
 }
+
+namespace {
+
+// values, all of which can be read; otherwise what those that can have given away is dropped.
+std::span<const ctn_value> checked(std::span<const ctn_value> values, std::string_view what,
+                                   std::span<const AttrDef> defs) {
+  const auto readable = [](const ctn_value& v) { return value_fault(v).empty(); };
+  const auto bad = std::ranges::find_if_not(values, readable);
+  if (bad == values.end()) return values;
+  for (const ctn_value& v : values)
+    if (readable(v) || (v.kind == CTN_CALLBACK && v.u.callback)) drop_given(v);
+  const auto k = static_cast<size_t>(bad - values.begin());
+  fail_value(what, k < defs.size() ? defs[k].name : std::to_string(k), *bad);
+}
+
+}  // namespace
+
+Values::Values(std::span<const ctn_value> values, std::string_view what,
+               std::span<const AttrDef> defs)
+    : Values(checked(values, what, defs)) {}
 
 Values::~Values() {
   for (size_t k = 0; k < n_; ++k) drop_value(data_[k]);
@@ -187,32 +216,6 @@ void Values::replace_link(ctn_link from, ctn_link to) noexcept {
 
 namespace {
 
-std::string_view kind_words(int32_t kind) {
-  switch (kind) {
-    case CTN_ABSENT: return "absent";
-    case CTN_NONE: return "None";
-    case CTN_BOOL: return "bool";
-    case CTN_INT: return "int";
-    case CTN_FLOAT: return "float";
-    case CTN_STR: return "str";
-    case CTN_DTYPE: return "dtype";
-    case CTN_DEVICE: return "device";
-    case CTN_SLICE: return "slice";
-    case CTN_ELLIPSIS: return "ellipsis";
-    case CTN_NEWAXIS: return "newaxis";
-    case CTN_INTS: return "tuple of ints";
-    case CTN_FLOATS: return "tuple of floats";
-    case CTN_STRS: return "tuple of strs";
-    case CTN_LIST: return "list";
-    case CTN_ARRAY: return "array";
-    case CTN_VARIABLE: return "variable";
-    case CTN_LINK: return "link";
-    case CTN_OBJECT: return "object";
-    case CTN_CALLBACK: return "callback";
-    default: return "?";
-  }
-}
-
 bool accepts(const AttrDef& def, int32_t kind) {
   return kind >= 0 && kind < 63 && (def.kinds & CTN_KIND_BIT(kind)) != 0;
 }
@@ -230,9 +233,9 @@ std::string kinds_text(uint64_t kinds) {
 // v as one of the accepted kinds: an integer serves where a float is asked for, 0 and 1 where a
 // bool is, a bool where an integer is, an empty list where a list of one kind is.
 ctn_value convert(std::string_view what, const AttrDef& def, const ctn_value& v) {
-  if (v.kind < CTN_ABSENT || v.kind > CTN_CALLBACK || kind_words(v.kind) == "?")
-    fail(CTN_EINVAL, std::string(what) + ": attribute '" + def.name + "' has unknown kind " +
-                         std::to_string(v.kind));
+  const bool plain = v.kind >= CTN_ABSENT && v.kind <= CTN_FLOAT;
+  if (!plain && !value_fault(v).empty()) [[unlikely]]
+    fail_value(what, def.name, v);
   if (accepts(def, v.kind)) return v;
   ctn_value c = v;
   if (v.kind == CTN_INT && accepts(def, CTN_FLOAT)) {

@@ -18,6 +18,16 @@
 
 namespace catena {
 
+// Why a value cannot be read: an unknown kind or dtype, a kind that needs a pointer without one,
+// lists that are too deep or too long (one that contains itself, say). Empty: it can be read, and
+// everything below may be done with it. Values of callers are checked where they enter: by
+// bind_attrs, bind_named and the constructor of Values that takes a text.
+std::string value_fault(const ctn_value& v);
+// Throws CTN_EINVAL naming `what`, the attribute and what is wrong with its value.
+[[noreturn]] void fail_value(std::string_view what, std::string_view name, const ctn_value& v);
+// "int", "tuple of ints"; "?" for a kind that there is not.
+std::string_view kind_words(int32_t kind);
+
 // Bytes behind the pointers of a value, nested ones included.
 size_t extra_bytes(const ctn_value& v);
 // Copies v; what it points to goes to *cursor, which moves on and stays a multiple of 8. Arrays,
@@ -32,6 +42,10 @@ class Values {
  public:
   Values() = default;
   explicit Values(std::span<const ctn_value> values);
+  // The same of values that a caller made for `what`, checked first; `defs` has their names, where
+  // they are known. If it throws, callbacks that were given away have been dropped.
+  Values(std::span<const ctn_value> values, std::string_view what,
+         std::span<const AttrDef> defs = {});
   Values(Values&& o) noexcept
       : data_(std::exchange(o.data_, nullptr)), n_(std::exchange(o.n_, 0)) {}
   Values& operator=(Values&& o) noexcept {

@@ -21,6 +21,12 @@ const LinkEntry& entry_of(ctn_str name) {
   return *entry;
 }
 
+// The attributes of an entry, for messages; none where there is no such entry.
+template <class Entry>
+std::span<const AttrDef> defs_of(const Entry* entry) {
+  return entry ? std::span<const AttrDef>(entry->attrs) : std::span<const AttrDef>();
+}
+
 // Takes the callbacks among the values, whatever happens afterwards.
 std::vector<ctn_value> values_of(std::span<const ctn_attr> attrs) {
   std::vector<ctn_value> values;
@@ -42,7 +48,8 @@ ctn_status ctn_parameter_new(ctn_context ctx, ctn_str initializer, const ctn_val
                              int32_t n_attrs, ctn_dtype dtype, int32_t ndim, const int64_t* shape,
                              ctn_variable* out) {
   return guarded([&] {
-    const Values own(list(attrs, n_attrs, "attrs"));
+    const Values own(list(attrs, n_attrs, "attrs"), view(initializer),
+                     defs_of(Registry::get().find_initializer(view(initializer))));
     require(out, "out");
     if (shape) shape_of(ndim, shape);
     *out = make_parameter(*to_context(ctx), view(initializer), own.get(),
@@ -59,7 +66,8 @@ int32_t ctn_parameter_is_initialized(ctn_variable p) {
 ctn_status ctn_initialize(ctn_array a, ctn_str initializer, const ctn_value* attrs,
                           int32_t n_attrs) {
   return guarded([&] {
-    const Values own(list(attrs, n_attrs, "attrs"));
+    const Values own(list(attrs, n_attrs, "attrs"), view(initializer),
+                     defs_of(Registry::get().find_initializer(view(initializer))));
     initialize_array(*to_array(a), find_initializer(view(initializer)), own.get());
   });
 }
@@ -67,7 +75,8 @@ ctn_status ctn_initialize(ctn_array a, ctn_str initializer, const ctn_value* att
 ctn_status ctn_link_create(ctn_context ctx, ctn_str name, const ctn_value* attrs, int32_t n_attrs,
                            ctn_link* out) {
   return guarded([&] {
-    const Values own(list(attrs, n_attrs, "attrs"));
+    const Values own(list(attrs, n_attrs, "attrs"), view(name),
+                     defs_of(Registry::get().find_link(view(name))));
     require(out, "out");
     *out = Link::create(*to_context(ctx), entry_of(name), own.get()).detach();
   });
@@ -76,7 +85,9 @@ ctn_status ctn_link_create_named(ctn_context ctx, ctn_str name, const ctn_attr* 
                                  int32_t n_attrs, ctn_link* out) {
   return guarded([&] {
     const std::span<const ctn_attr> given = list(attrs, n_attrs, "attrs");
-    const Values own(values_of(given));
+    std::vector<AttrDef> names(given.size());
+    for (size_t k = 0; k < given.size(); ++k) names[k].name = view(given[k].name);
+    const Values own(values_of(given), view(name), names);
     require(out, "out");
     std::vector<ctn_attr> named(given.begin(), given.end());
     for (size_t k = 0; k < named.size(); ++k) named[k].value = own[k];
@@ -90,7 +101,7 @@ ctn_status ctn_chain_create(ctn_context ctx, const ctn_callback* call, int32_t n
     ctn_value callback{};
     callback.kind = CTN_CALLBACK;
     callback.u.callback = call;
-    const Values own(std::span<const ctn_value>(&callback, call ? 1 : 0));
+    const Values own(std::span<const ctn_value>(&callback, call ? 1 : 0), "ctn_chain_create");
     require(out, "out");
     *out = Link::chain(*to_context(ctx), call ? &own[0] : nullptr, n_out).detach();
   });
@@ -197,7 +208,7 @@ ctn_status ctn_link_attr(ctn_link l, int32_t index, ctn_value* out) {
 ctn_status ctn_link_set_attr(ctn_link l, int32_t index, const ctn_value* value) {
   return guarded([&] {
     require(value, "value");
-    const Values own({value, 1});
+    const Values own({value, 1}, "ctn_link_set_attr");
     if (index < 0) fail(CTN_EINVAL, "attribute index is " + std::to_string(index));
     to_link(l)->set_attr(static_cast<size_t>(index), own[0]);
   });

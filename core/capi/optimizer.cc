@@ -79,7 +79,8 @@ ctn_status ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path, ctn_str hook, c
                                   int32_t timing, const ctn_value* attrs, int32_t n_attrs) {
   return guarded([&] {
     const HookEntry* entry = Registry::get().find_hook(view(hook));
-    const Values own(list(attrs, n_attrs, "attrs"));
+    const Values own(list(attrs, n_attrs, "attrs"), view(hook),
+                     entry ? std::span<const AttrDef>(entry->attrs) : std::span<const AttrDef>());
     if (!entry) fail(CTN_ENOTFOUND, "there is no optimizer hook '" + std::string(view(hook)) + "'");
     to_optimizer(o)->add_hook(view(path), *entry, view(name), timing, own.get());
   });
@@ -90,7 +91,7 @@ ctn_status ctn_optimizer_add_callback(ctn_optimizer o, ctn_str path, ctn_str nam
     ctn_value callback{};
     callback.kind = CTN_CALLBACK;
     callback.u.callback = hook;
-    const Values own({&callback, 1});
+    const Values own({&callback, 1}, "ctn_optimizer_add_callback");
     to_optimizer(o)->add_callback(view(path), view(name), timing, own[0]);
   });
 }
