@@ -15,9 +15,10 @@ using sdk::Vars;
 
 namespace {
 
-// array = decay * array + (1 - decay) * factor * x, in place.
+// array = decay * array + (1 - decay) * factor * x, in place. Kernels of float32 would lose the
+// digits of 1 - decay.
 void update_running(Ref running, Ref x, double decay, double factor) {
-  const Var next = op<"running_average">({running, x}, {decay, factor});
+  const Var next = op<"running_average">({running, x}, {decay, (1 - decay) * factor});
   sdk::check(sdk::api().array_assign(running.array().get(), next.array().get()));
 }
 
