@@ -152,16 +152,18 @@ Var sliced(Ref x, std::span<const int64_t> shape, const std::vector<Item>& items
     slices[k] = {};
     if (item.kind == Item::kSlice) {
       const Range& r = item.range;
-      const int64_t stop = r.start + r.size * r.step;
-      slices[k] = {r.start, stop, r.step, r.step < 0 && stop < 0 ? 5u : 7u, 0};
+      const int64_t last = r.start + (r.size - 1) * r.step;
+      const int64_t stop = r.step < 0 ? last - 1 : last + 1;
+      slices[k] = {r.start, stop, r.step, stop < 0 ? 5u : 7u, 0};
       if (r.size == 0) slices[k] = {0, 0, 1, 7u, 0};
       g.other.push(at++);
     } else {
       const size_t before = g.positions.size();
       add_positions(item, shape, g.positions);
       if (g.gathered.size() == 0) g.first = at;
-      g.neighbours =
-          g.neighbours && (g.gathered.size() == 0 || g.gathered[g.gathered.size() - 1] == at - 1);
+      const int n = g.gathered.size();
+      const bool follows = n == 0 || (g.gathered[n - 1] == at - 1 && !item.apart);
+      g.neighbours = g.neighbours && follows;
       for (size_t p = before; p < g.positions.size(); ++p) {
         g.sizes.push(shape[static_cast<size_t>(item.axis) + (p - before)]);
         g.gathered.push(at++);

@@ -2,6 +2,8 @@
 // puts what comes back into zeros. Index arrays are the business of gather.cc.
 #include "index.h"
 
+#include <utility>
+
 namespace catena::functions {
 
 using sdk::Call;
@@ -88,30 +90,35 @@ std::vector<Item> resolve_items(std::span<const ctn_value> given, std::span<cons
     sdk::refuse("GetItem", sdk::text("in_types[0].ndim >= ", used), sdk::text(ndim, " < ", used));
   std::vector<Item> items;
   int axis = 0;
+  bool apart = false;
   auto whole = [&](int n) {
     for (; n > 0; --n, ++axis)
-      items.push_back({Item::kSlice, axis, {0, shape[static_cast<size_t>(axis)], 1}, {}});
+      items.push_back({Item::kSlice, axis, {0, shape[static_cast<size_t>(axis)], 1}, {}, false});
   };
   for (const ctn_value& v : given) {
     if (v.kind == CTN_ELLIPSIS) {
+      apart = used == ndim;
       whole(ndim - used);
-    } else if (is_new_axis(v)) {
-      items.push_back({Item::kNewAxis, axis, {}, {}});
+      continue;
+    }
+    if (is_new_axis(v)) {
+      items.push_back({Item::kNewAxis, axis, {}, {}, false});
     } else if (is_array(v)) {
-      items.push_back({Item::kArray, axis, {}, v});
+      items.push_back({Item::kArray, axis, {}, v, false});
       axis += axes_used(v);
     } else if (v.kind == CTN_SLICE) {
       const Range r = resolve_slice(*v.u.slice, shape[static_cast<size_t>(axis)]);
-      items.push_back({Item::kSlice, axis++, r, {}});
+      items.push_back({Item::kSlice, axis++, r, {}, false});
     } else if (v.kind == CTN_INT) {
       const int64_t size = shape[static_cast<size_t>(axis)];
       if (v.u.i < -size || v.u.i >= size)
         sdk::fail(CTN_EINVAL, "index ", v.u.i, " is out of bounds for axis ", axis, " with size ",
                   size);
-      items.push_back({Item::kInt, axis++, {v.u.i < 0 ? v.u.i + size : v.u.i, 1, 1}, v});
+      items.push_back({Item::kInt, axis++, {v.u.i < 0 ? v.u.i + size : v.u.i, 1, 1}, v, false});
     } else {
       sdk::fail(CTN_EINVAL, "an index is an integer, slice, ellipsis, None or an array");
     }
+    items.back().apart = std::exchange(apart, false);
   }
   if (!ellipsis) whole(ndim - used);
   return items;

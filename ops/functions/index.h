@@ -15,9 +15,10 @@ struct Range {
 // One entry of an index with what it means for its axis of x.
 struct Item {
   enum Kind { kSlice, kInt, kNewAxis, kArray } kind;
-  int axis;         // of x; the first of them for an array of booleans
-  Range range;      // slices and integers
-  ctn_value value;  // integers and arrays as given
+  int axis;            // of x; the first of them for an array of booleans
+  Range range;         // slices and integers
+  ctn_value value;     // integers and arrays as given
+  bool apart = false;  // an ellipsis of no axes stands before it
 };
 
 Range resolve_slice(const ctn_slice& s, int64_t size);

@@ -137,6 +137,32 @@ TEST_CASE("index arrays gather; repeated indices add up in the gradient") {
              {x_at(0, 1, 0), x_at(0, 2, 0), x_at(3, 1, 0), x_at(3, 2, 0)});
 }
 
+TEST_CASE("arrays on both sides of an ellipsis are no neighbours, even where it has no axes") {
+  Bench bench;
+  const Values a = {{2}, {0, 1}};
+  check_item(Index().slice(":").array(bench, a).ellipsis().array(bench, a), {2, 4},
+             {x_at(0, 0, 0), x_at(1, 0, 0), x_at(2, 0, 0), x_at(3, 0, 0), x_at(0, 1, 1),
+              x_at(1, 1, 1), x_at(2, 1, 1), x_at(3, 1, 1)});
+  check_item(Index().slice(":").at(1).ellipsis().array(bench, {{2}, {4, 0}}), {2, 4},
+             {x_at(0, 1, 4), x_at(1, 1, 4), x_at(2, 1, 4), x_at(3, 1, 4), x_at(0, 1, 0),
+              x_at(1, 1, 0), x_at(2, 1, 0), x_at(3, 1, 0)});
+  // Before, between others or behind it changes nothing.
+  check_item(Index().ellipsis().slice(":1").array(bench, a).array(bench, a), {1, 2},
+             {x_at(0, 0, 0), x_at(0, 1, 1)});
+  check_item(Index().slice(":1").array(bench, a).array(bench, a).ellipsis(), {1, 2},
+             {x_at(0, 0, 0), x_at(0, 1, 1)});
+}
+
+TEST_CASE("steps of any size") {
+  Bench bench;
+  check_item(Index().slice("1::9223372036854775807").array(bench, {{2}, {2, 0}}), {1, 2, 5},
+             all({1}, {2, 0}, {0, 1, 2, 3, 4}));
+  check_item(Index().slice("2::-9223372036854775808").array(bench, {{2}, {2, 0}}).at(3), {1, 2},
+             all({2}, {2, 0}, {3}));
+  check_item(Index().slice("1::4611686018427387904").at(2), {1, 5}, all({1}, {2}, {0, 1, 2, 3, 4}));
+  check_item(Index().slice("3::-3").array(bench, {{1}, {1}}).at(0), {2, 1}, all({3, 0}, {1}, {0}));
+}
+
 TEST_CASE("boolean masks") {
   Bench bench;
   const ctn_dtype boolean = {CTN_DT_BOOL, 8, 1};
