@@ -24,9 +24,9 @@ sdk::Var linear_call(sdk::LinkRef link, sdk::Vars in) {
   if (!sdk::is_initialized(W)) {
     const bool both = link.attr(linear::out_size).kind == CTN_INT;
     const int64_t out_size = link.attr(both ? linear::out_size : linear::in_size).u.i;
-    if (x.ndim() == 0 || x.shape(0) == 0)
+    if (x.ndim() == 0)
       sdk::fail(CTN_ESHAPE, "Linear: an input of shape ", x.shape(), " does not tell its in_size");
-    sdk::initialize(W, sdk::Dims{out_size, x.size() / x.shape(0)}.span());
+    sdk::initialize(W, sdk::Dims{out_size, sdk::size_of(x.shape().span().subspan(1))}.span());
   }
   return sdk::op<"linear">({x, W, optional_param(link, "b", !link.attr(linear::nobias).u.i)});
 }

@@ -47,14 +47,7 @@ void add_param(sdk::LinkRef link, std::string_view name, const ctn_value& init,
       initializer = "Function";
       arguments.emplace_back(init);
       break;
-    case CTN_ARRAY: {
-      ctn_dltensor view;
-      sdk::check(sdk::api().array_view(init.u.array, &view));
-      own = view.dtype;
-      arguments.emplace_back(init);
-      break;
-    }
-    default: arguments.emplace_back(init);
+    default: arguments.emplace_back(init);  // a number or an array, cast
   }
   link.add_param(name, initializer, arguments, dtype ? *dtype : own, shape);
 }

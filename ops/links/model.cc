@@ -10,11 +10,8 @@ namespace catena::links {
 using namespace link_attr;
 
 void classifier_init(sdk::LinkRef link, sdk::Attrs attrs) {
+  // A link given as a loss is no child: files and optimizers do not see it.
   link.add_child("predictor", attrs[classifier::predictor].u.link);
-  constexpr std::pair<int, const char*> kFunctions[] = {{classifier::lossfun, "lossfun"},
-                                                        {classifier::accfun, "accfun"}};
-  for (const auto& [k, name] : kFunctions)
-    if (attrs.kind(k) == CTN_LINK) link.add_child(name, attrs[k].u.link);
 }
 
 sdk::Var classifier_call(sdk::LinkRef link, sdk::Vars in) {
