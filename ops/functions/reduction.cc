@@ -54,6 +54,39 @@ Var weighted_mean(const Call& call, Vars in, int axis_attr, int keepdims_attr) {
 
 }  // namespace
 
+// ---- max, min
+
+namespace {
+
+// Elements of the result need elements to choose from.
+void check_choice(const Call& call, int axis_attr, const char* name) {
+  const Tensor x = call.in(0);
+  if (x.size() != 0) return;
+  const Dims axes = reduced_axes(call, axis_attr, x.ndim());
+  int64_t results = 1;
+  for (int k = 0, a = 0; k < x.ndim(); ++k) {
+    if (a < axes.size() && axes[a] == k)
+      ++a;
+    else
+      results *= x.shape(k);
+  }
+  if (results != 0)
+    sdk::fail(CTN_EINVAL, "zero-size array to reduction operation ", name,
+              " which has no identity");
+}
+
+}  // namespace
+
+Var max_compose(const Call& call, Vars in) {
+  check_choice(call, attr::max::axis, "maximum");
+  return op<"max_row">({in[0]}, {call[attr::max::axis], call[attr::max::keepdims]});
+}
+
+Var min_compose(const Call& call, Vars in) {
+  check_choice(call, attr::min::axis, "minimum");
+  return op<"min_row">({in[0]}, {call[attr::min::axis], call[attr::min::keepdims]});
+}
+
 Var mean_compose(const Call& call, Vars in) {
   return weighted_mean(call, in, attr::mean::axis, attr::mean::keepdims);
 }
