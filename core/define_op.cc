@@ -166,17 +166,20 @@ bool mentions(std::string_view text, std::string_view name) {
   return false;
 }
 
-// The type of a scalar by the kinds of its attribute: empty leaves it to the arrays.
-const char* scalar_type(uint64_t kinds) {
-  if ((kinds & CTN_KIND_BIT(CTN_FLOAT)) != 0) return "";
-  return (kinds & CTN_KIND_BIT(CTN_INT)) != 0 ? "int64" : "bool";
-}
-
 std::string param_type(const InputDef& in) {
   for (int32_t d = 0; d < CTN_DTYPE_COUNT; ++d) {
     if (in.dtypes == 1u << d) return std::string(dtype_name(d));
   }
   return in.var;
+}
+
+// The type of a scalar by the kinds of its attribute: empty leaves it to the arrays. What takes
+// floats and integers as they come has the dtype of the first input, so that an int64 is exact.
+std::string scalar_type(const Op& op, uint64_t kinds) {
+  const bool integer = (kinds & CTN_KIND_BIT(CTN_INT)) != 0;
+  if ((kinds & CTN_KIND_BIT(CTN_FLOAT)) != 0)
+    return integer && !op.in.empty() ? param_type(op.in[0]) : "";
+  return integer ? "int64" : "bool";
 }
 
 void check_variables(const Op& op) {
@@ -210,7 +213,7 @@ void define_row(Op& op) {
                      [&](ctn_str text) { return mentions(view(text), attr.name); })) {
       continue;
     }
-    source.scalars.push_back({attr.name, scalar_type(attr.kinds)});
+    source.scalars.push_back({attr.name, scalar_type(op, attr.kinds)});
     op.scalar_attrs.push_back(static_cast<int32_t>(i));
   }
   source.map = view(def.map);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/expr/plain.h"
 #include "core/layout.h"
@@ -326,19 +327,36 @@ void FlatBatch::run() {
     mark_written(*arrays_[k], form.args[k % n_args].role, layouts_[k / n_args]);
 }
 
+namespace {
+
+// Truncates and saturates, as expressions do; NaN is 0.
+template <class I>
+I whole(double value) {
+  if (std::isnan(value)) return 0;
+  if (value <= static_cast<double>(std::numeric_limits<I>::min()))
+    return std::numeric_limits<I>::min();
+  if (value >= static_cast<double>(std::numeric_limits<I>::max()))
+    return std::numeric_limits<I>::max();
+  return static_cast<I>(value);
+}
+
+}  // namespace
+
 uint64_t scalar_bits(uint8_t type, double value) {
   uint64_t bits = 0;
   const auto put = [&](auto v) { std::memcpy(&bits, &v, sizeof v); };
-  const bool negative = value < 0;
   switch (type) {
     case CTN_BOOL8: put(static_cast<uint8_t>(value != 0)); break;
+    case CTN_INT8: put(whole<int8_t>(value)); break;
+    case CTN_INT16: put(whole<int16_t>(value)); break;
+    case CTN_INT32: put(whole<int32_t>(value)); break;
+    case CTN_INT64: put(whole<int64_t>(value)); break;
+    case CTN_UINT8: put(whole<uint8_t>(value)); break;
+    case CTN_UINT16: put(whole<uint16_t>(value)); break;
+    case CTN_UINT32: put(whole<uint32_t>(value)); break;
+    case CTN_UINT64: put(whole<uint64_t>(value)); break;
     case CTN_FLOAT32: put(static_cast<float>(value)); break;
-    case CTN_FLOAT64: put(value); break;
-    default: {  // integers wrap to the width
-      const uint64_t u = negative ? static_cast<uint64_t>(static_cast<int64_t>(value))
-                                  : static_cast<uint64_t>(value);
-      std::memcpy(&bits, &u, kDtypeBytes[type]);
-    }
+    default: put(value);
   }
   return bits;
 }

@@ -1,22 +1,65 @@
-// Arithmetic of variables, with variables of the same shape and dtype and with numbers.
+// Arithmetic of variables, with variables of the same shape and dtype and with numbers. Whole
+// numbers stay whole: they are exact for integer arrays of 64 bits.
 #pragma once
 
 #include <catena/cpp/functions.hpp>
 
+#include <concepts>
+
 namespace catena::inline cpp {
+
+template <class T>
+concept Number = std::integral<T> || std::floating_point<T>;
+
+namespace detail {
+
+template <Number T>
+Value number(T v) {
+  if constexpr (std::integral<T>)
+    return Value(static_cast<int64_t>(v));
+  else
+    return Value(static_cast<double>(v));
+}
+// -v, wrapping as the sums of integers do.
+template <Number T>
+Value negated(T v) {
+  if constexpr (std::integral<T>)
+    return Value(static_cast<int64_t>(0 - static_cast<uint64_t>(v)));
+  else
+    return Value(-static_cast<double>(v));
+}
+
+}  // namespace detail
 
 inline Variable operator+(const Variable& a, const Variable& b) { return F::add2(a, b); }
 inline Variable operator-(const Variable& a, const Variable& b) { return F::sub(a, b); }
 inline Variable operator*(const Variable& a, const Variable& b) { return F::mul(a, b); }
 inline Variable operator/(const Variable& a, const Variable& b) { return F::div(a, b); }
 inline Variable operator-(const Variable& a) { return F::neg(a); }
-inline Variable operator+(const Variable& a, double b) { return F::add_constant(a, b); }
-inline Variable operator+(double a, const Variable& b) { return F::add_constant(b, a); }
-inline Variable operator-(const Variable& a, double b) { return F::add_constant(a, -b); }
-inline Variable operator-(double a, const Variable& b) { return F::sub_from_constant(b, a); }
-inline Variable operator*(const Variable& a, double b) { return F::mul_constant(a, b); }
-inline Variable operator*(double a, const Variable& b) { return F::mul_constant(b, a); }
-inline Variable operator/(const Variable& a, double b) { return F::mul_constant(a, 1 / b); }
-inline Variable operator/(double a, const Variable& b) { return F::div_from_constant(b, a); }
+
+Variable operator+(const Variable& a, Number auto b) {
+  return F::add_constant(a, detail::number(b));
+}
+Variable operator+(Number auto a, const Variable& b) {
+  return F::add_constant(b, detail::number(a));
+}
+Variable operator-(const Variable& a, Number auto b) {
+  return F::add_constant(a, detail::negated(b));
+}
+Variable operator-(Number auto a, const Variable& b) {
+  return F::sub_from_constant(b, detail::number(a));
+}
+Variable operator*(const Variable& a, Number auto b) {
+  return F::mul_constant(a, detail::number(b));
+}
+Variable operator*(Number auto a, const Variable& b) {
+  return F::mul_constant(b, detail::number(a));
+}
+Variable operator/(const Variable& a, Number auto b) {
+  return F::mul_constant(a, 1 / static_cast<double>(b));
+}
+Variable operator/(Number auto a, const Variable& b) {
+  return F::div_from_constant(b, static_cast<double>(a));
+}
 
 }  // namespace catena::inline cpp
