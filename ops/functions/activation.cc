@@ -65,8 +65,8 @@ Var maxout_compose(const Call& call, Vars in) {
   const int axis = sdk::wrap_axis(call.i(attr::maxout::axis), x.ndim());
   const int64_t channels = x.shape(axis);
   if (channels % pool != 0)
-    sdk::fail(CTN_EINVAL, "expected x.shape[", axis, "] % pool_size == 0, got ", channels, " % ",
-              pool);
+    sdk::refuse("Maxout", sdk::text("x.shape[", axis, "] % pool_size == 0"),
+                sdk::text("x.shape[", axis, "]=", channels, ", pool_size=", pool));
   Dims shape(x.shape());
   shape[axis] = channels / pool;
   shape.insert(axis + 1, pool);

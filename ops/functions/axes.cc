@@ -120,8 +120,9 @@ void squeeze_infer(const Call& call, Outs out) {
     for (const int64_t axis : call.ints(attr::squeeze::axis)) {
       const int k = sdk::wrap_axis(axis, x.ndim());
       if (x.shape(k) != 1)
-        sdk::refuse("Squeeze", sdk::text("in_types[0].shape[", k, "] == 1"),
-                    sdk::text(x.shape(k), " != 1"));
+        sdk::fail(CTN_EINVAL,
+                  "cannot select an axis to squeeze out which has size not equal to one: axis ", k,
+                  " of ", x.shape());
       gone[k] = true;
     }
   }

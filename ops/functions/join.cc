@@ -18,7 +18,6 @@ using sdk::Vars;
 
 void concat_infer(const Call& call, Outs out) {
   const Tensor first = call.in(0);
-  if (first.ndim() == 0) sdk::refuse("Concat", "in_types[0].ndim > 0", "0 <= 0");
   const int axis = sdk::wrap_axis(call.i(attr::concat::axis), first.ndim());
   Dims shape(first.shape());
   for (int k = 1; k < call.n_in(); ++k) {
@@ -73,10 +72,10 @@ std::vector<int64_t> bounds(const sdk::Attrs& attrs, const Tensor& x) {
                   sdk::text(size % sections, " != 0"));
     for (int64_t k = 1; k < sections; ++k) at.push_back(k * (size / sections));
   } else {
-    for (const int64_t cut : attrs.ints(attr::split_axis::indices_or_sections)) {
+    const std::span<const int64_t> cuts = attrs.ints(attr::split_axis::indices_or_sections);
+    for (const int64_t cut : cuts) {
       if (cut < at.back())
-        sdk::fail(CTN_EINVAL, "the positions of cuts must rise, got ",
-                  attrs.ints(attr::split_axis::indices_or_sections));
+        sdk::fail(CTN_EINVAL, "the positions of cuts may not fall or be negative, got ", cuts);
       if (cut > size)
         sdk::refuse("SplitAxis", sdk::text("in_types[0].shape[", axis, "] >= ", cut),
                     sdk::text(size, " < ", cut));
@@ -173,9 +172,10 @@ Var join_as(const Call& call, Vars in, int64_t axis, Shape&& shape) {
 
 Var stack_compose(const Call& call, Vars in) {
   const int64_t axis = call.i(attr::stack::axis);
-  const int at = sdk::wrap_axis(axis, call.in(0).ndim() + 1);
   std::vector<Var> xs;
-  for (int k = 0; k < in.size(); ++k) {
+  xs.push_back(op<"expand_dims">({in[0]}, {axis}));  // checks the axis
+  const int at = sdk::wrap_axis(axis, xs[0].ndim());
+  for (int k = 1; k < in.size(); ++k) {
     if (call.in(k).ndim() != call.in(0).ndim())
       sdk::refuse("Stack", sdk::text("in_types[0].ndim == in_types[", k, "].ndim"),
                   sdk::text(call.in(0).ndim(), " != ", call.in(k).ndim()));

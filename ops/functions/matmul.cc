@@ -13,17 +13,28 @@ using sdk::Tensor;
 using sdk::Var;
 using sdk::Vars;
 
+namespace {
+
+// What two floating dtypes meet in: the wider, float32 where two 16-bit ones differ.
+ctn_dtype joint(ctn_dtype a, ctn_dtype b) {
+  if (a.bits != b.bits) return a.bits > b.bits ? a : b;
+  return sdk::same_dtype(a, b) ? a : sdk::dtype_of(CTN_FLOAT32);
+}
+
+}  // namespace
+
 void matmul_infer(const Call& call, Outs out) {
   const Tensor a = call.in(0), b = call.in(1);
+  const ctn_dtype dtype = joint(a.dtype(), b.dtype());
   if (a.ndim() == 1) {
-    out[0].make(a.dtype(), {});
+    out[0].make(dtype, {});
     return;
   }
   const int n = a.ndim();
   Dims shape(a.shape());
   shape[n - 2] = a.shape(call.b(attr::matmul::transa) ? n - 1 : n - 2);
   shape[n - 1] = b.shape(call.b(attr::matmul::transb) ? n - 2 : n - 1);
-  out[0].make(a.dtype(), shape.span());
+  out[0].make(dtype, shape.span());
 }
 
 void matmul_backward(Grad& g) {
@@ -32,8 +43,11 @@ void matmul_backward(Grad& g) {
   const sdk::Spec a_spec = g.in_spec(0), b_spec = g.in_spec(1);
   if (a_spec.ndim() == 1) {  // gy is a scalar
     const Var all = op<"broadcast_to">({gy}, {a_spec.shape()});
-    if (g.needed(0)) g.set(0, op<"broadcast_mul">({all, cast_to(b, a_spec.dtype())}));
-    if (g.needed(1)) g.set(1, cast_to(op<"broadcast_mul">({all, a}), b_spec.dtype()));
+    const auto times = [&](Ref other, ctn_dtype dtype) {
+      return cast_to(op<"mul">({all, cast_to(other, gy.dtype())}), dtype);
+    };
+    if (g.needed(0)) g.set(0, times(b, a_spec.dtype()));
+    if (g.needed(1)) g.set(1, times(a, b_spec.dtype()));
     return;
   }
   const bool ta = g.b(attr::matmul::transa), tb = g.b(attr::matmul::transb);
