@@ -326,7 +326,8 @@ typedef struct ctn_run {
 } ctn_run;
 
 /* One kernel for (op, backend). With several candidates the highest priority that supports the call
- * runs; the parent backend's kernels come last. */
+ * runs; the parent backend's kernels come last. A call none of whose outputs has an element runs
+ * none. */
 typedef struct ctn_kernel_def {
   uint32_t size;
   uint32_t flags; /* CTN_KERNEL_* */

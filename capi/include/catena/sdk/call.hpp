@@ -169,9 +169,10 @@ template <auto fn>
 ctn_status CTN_CALL compose(void*, const ctn_call_info* call, const ctn_variable* in,
                             ctn_variable* out) {
   const Vars vars(in, call->n_in);
-  Results results(out, std::max(call->n_out, 1));
+  constexpr bool kOne = std::is_invocable_r_v<Var, decltype(fn), const Call&, Vars>;
+  Results results(out, kOne ? std::max(call->n_out, 1) : call->n_out);
   const ctn_status status = guarded([&] {
-    if constexpr (std::is_invocable_r_v<Var, decltype(fn), const Call&, Vars>) {
+    if constexpr (kOne) {
       results.set(0, fn(Call(*call), vars));
     } else {
       fn(Call(*call), vars, results);
