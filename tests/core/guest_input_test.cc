@@ -1,5 +1,5 @@
-// What no honest host hands over: counts, flags, numbers and strides out of range, arrays of another
-// context, memory that overlaps. Each is refused with the value in the text, or right.
+// What no honest host hands over: counts, flags, numbers and strides out of range, arrays of
+// another context, memory that overlaps. Each is refused with the value in the text, or right.
 #include <catena/plugin.h>
 
 #include <cmath>

@@ -1,6 +1,6 @@
-// Throws an int from every callback of ops, kernels, backends, links, hooks and initializers. Kernels
-// are those of backend testdev. Backend throws has not even devices; throws_late has one, and throws
-// where the comment at its functions says.
+// Throws an int from every callback of ops, kernels, backends, links, hooks and initializers.
+// Kernels are those of backend testdev. Backend throws has not even devices; throws_late has one,
+// and throws where the comment at its functions says.
 #include <cstdlib>
 #include <initializer_list>
 
@@ -80,8 +80,8 @@ ctn_status one_device(void*, int32_t* n, ctn_str*) {
   return CTN_OK;
 }
 
-// What it does with requests of so many MiB: 2 throw, 4 a driver's error, 8 no memory and a text for
-// it, 16 success without memory.
+// What it does with requests of so many MiB: 2 throw, 4 a driver's error, 8 no memory and a text
+// for it, 16 success without memory.
 ctn_status late_alloc(void*, ctn_context, int32_t, uint64_t bytes, uint64_t align, void** out) {
   switch (bytes >> 20) {
     case 2: throw 1;
@@ -103,8 +103,8 @@ ctn_status late_copy(void*, int32_t, void* dst, int32_t, const void* src, uint64
   memcpy(dst, src, bytes);
   return CTN_OK;
 }
-// Forms of one argument (fill) throw when they are compiled, others with two arguments (copies) when
-// they are launched, all others are declined.
+// Forms of one argument (fill) throw when they are compiled, those of two (copies) when they are
+// launched, all others are declined.
 ctn_status late_compile(void*, const ctn_form* form, void** program) {
   if (form->n_args == 1) throw 1;
   if (form->n_args != 2) return CTN_EUNSUPPORTED;
