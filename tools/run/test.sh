@@ -40,8 +40,21 @@ run_test() {
   count 'format' step 'check the format' run_format --check || true
   if count 'build' build_for_test build -Dtests=enabled -Ddemo=enabled; then meson_test build; fi
   if count 'sanitizer build' sanitizer_build; then sanitizer_test; fi
+  if count 'thread sanitizer build' thread_build; then thread_test; fi
   awk '{ p += $1; f += $3; s += $5 }
        END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }' "$totals"
+}
+
+# What threads meet in, under ThreadSanitizer: only the programs that are about threads.
+thread_programs=(backward layout memory)
+thread_build() {
+  local program targets=(lib/catena/plugins-0/libcatena_{cpu,functions}.so)
+  for program in "${thread_programs[@]}"; do targets+=("tests/$program-test"); done
+  configure build-tsan -Dtests=enabled -Db_sanitize=thread -Db_lundef=false
+  step 'compile build-tsan' ninja -C build-tsan --quiet -j "$(nproc)" "${targets[@]}"
+}
+thread_test() {
+  TSAN_OPTIONS=halt_on_error=1 meson_test build-tsan --timeout-multiplier 4 "${thread_programs[@]}"
 }
 
 # Clang here and gcc above: both compilers see every line.
