@@ -8,6 +8,8 @@
 #include <cpu/kernels.h>
 #include <cpu/widen.h>
 
+#include <algorithm>
+
 namespace catena::cpu {
 namespace {
 
@@ -34,10 +36,28 @@ const C* bias(const Run& run) {
   return run.has(2) ? widened<C>(run, run.in(2)) : nullptr;
 }
 
+// Where one side of a product has no elements, what is left is the bias. Its shape may be of any
+// size then: kernels never see it.
+template <class C>
+bool bias_alone(const Run& run, const Widened<C>& y) {
+  if (run.in(0).size() != 0 && run.in(1).size() != 0) return false;
+  const C* b = bias<C>(run);
+  const Tensor t = run.out(0);
+  const int64_t planes = t.shape(0) * t.shape(1), plane = t.shape(2) * t.shape(3);
+  sdk::parallel_for(run, planes, std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, plane)),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t k = begin; k < end; ++k)
+                        std::fill_n(y.data() + k * plane, plane, b ? b[k % t.shape(1)] : C{0});
+                    });
+  y.store();
+  return true;
+}
+
 void forward(const Run& run, const Keys& keys) {
   const Tensor x = run.in(0), w = run.in(1);
   with_compute_type(run, [&]<class C>() {
     const Widened<C> y(run, 0);
+    if (bias_alone(run, y)) return;
     conv_forward<C>(run.exec(), shape(run, x, run.out(0), w.shape(2), w.shape(3), keys),
                     widened<C>(run, x), widened<C>(run, w), bias<C>(run), y.data());
     y.store();
@@ -60,6 +80,7 @@ void deconvolution(const Run& run) {
   const Keys keys{a::stride, a::pad, a::dilate, a::groups};
   with_compute_type(run, [&]<class C>() {
     const Widened<C> y(run, 0);
+    if (bias_alone(run, y)) return;
     conv_transpose<C>(run.exec(), shape(run, run.out(0), x, w.shape(2), w.shape(3), keys),
                       widened<C>(run, x), widened<C>(run, w), bias<C>(run), y.data());
     y.store();
@@ -72,6 +93,7 @@ void weights(const Run& run) {
   const Keys keys{a::stride, a::pad, a::dilate, a::groups};
   with_compute_type(run, [&]<class C>() {
     const Widened<C> out(run, 0);
+    if (bias_alone(run, out)) return;
     conv_weights<C>(run.exec(), shape(run, x, gy, gw.shape(2), gw.shape(3), keys),
                     widened<C>(run, x), widened<C>(run, gy), out.data());
     out.store();

@@ -46,7 +46,9 @@ struct Layout {
   Layout(const Tensor& x, const Tensor& gamma)
       : batch(x.shape(0)),
         channels(gamma.size()),
-        inner(sdk::size_of(x.shape().subspan(static_cast<size_t>(gamma.ndim()) + 1))) {}
+        inner(sdk::size_of(x.shape().subspan(static_cast<size_t>(gamma.ndim()) + 1))) {
+    if (x.size() == 0) batch = 0;  // images without elements may be without number
+  }
   bool planes() const { return inner >= kLeastPlane; }
   int64_t row() const { return channels * inner; }
   double count() const { return static_cast<double>(batch * inner); }

@@ -68,11 +68,19 @@ struct Windows {
   // every element of the windows in row oy that is not padding.
   template <class Fn>
   void row(int64_t oy, Fn&& fn) const {
-    for (int64_t ky = 0; ky < kh; ++ky) {
-      const int64_t y = oy * sy - py + ky;
-      if (y < 0 || y >= height) continue;
-      for (int64_t kx = 0; kx < kw; ++kx) {
+    const int64_t top = oy * sy - py, left = (out_w - 1) * sx - px;  // of the last window
+    const int64_t end_y = std::min(kh, height - top), end_x = std::min(kw, width + px);
+    for (int64_t ky = std::max<int64_t>(0, -top); ky < end_y; ++ky) {
+      const int64_t y = top + ky;
+      for (int64_t kx = std::max<int64_t>(0, -left); kx < end_x; ++kx) {
         const int64_t x = kx - px;  // of window 0
+        if (sx > width) {           // most columns of wide windows meet no element
+          const int64_t past = (x % sx + sx) % sx;
+          if (past >= width) {
+            kx += sx - past - 1;
+            continue;
+          }
+        }
         const int64_t low = x >= 0 ? 0 : std::min(out_w, (-x + sx - 1) / sx);
         const int64_t high = x >= width ? 0 : std::min(out_w, (width - 1 - x) / sx + 1);
         if (low < high) fn(ky * kw + kx, y, x + low * sx, low, high);

@@ -50,11 +50,19 @@ void require_groups(int64_t channels, int64_t groups, std::string_view what) {
 
 // x and W fit each other in a convolution.
 void require_channels(std::string_view label, const Tensor& x, const Tensor& w, int64_t groups) {
-  if (x.shape(1) != w.shape(1) * groups)
+  const int64_t channels = times(w.shape(1), groups);
+  if (x.shape(1) != channels)
     sdk::refuse(label, "in_types[0].shape[1] == in_types[1].shape[1] * groups",
-                sdk::text(x.shape(1), " != ", w.shape(1) * groups));
+                sdk::text(x.shape(1), " != ", channels));
   require_groups(w.shape(0), groups, "output");
 }
+
+// A convolution of x at `positions` can be computed: windows have elements, places fit 64 bits.
+void require_sizes(const Tensor& x, const Pair& kernel, const Pair& positions, const Geometry& g) {
+  require_plane(x);
+  require_reach(kernel, positions, g.stride, g.pad, g.dilate);
+}
+Pair plane(const Tensor& t) { return {t.shape(2), t.shape(3)}; }
 
 Pair plane(const sdk::Spec& s) { return {s.shape(2), s.shape(3)}; }
 
@@ -86,13 +94,16 @@ void convolution_2d_infer(const Call& call, Outs out) {
   const Pair size{conv_outsize(x.shape(2), w.shape(2), g.stride[0], g.pad[0], all, g.dilate[0]),
                   conv_outsize(x.shape(3), w.shape(3), g.stride[1], g.pad[1], all, g.dilate[1])};
   require_positive(size);
+  require_sizes(x, plane(w), size, g);
   out[0].make(x.dtype(), {x.shape(0), w.shape(0), size[0], size[1]});
 }
 
 void convolution_2d_sized_infer(const Call& call, Outs out) {
   const Tensor x = call.in(0), w = call.in(1);
-  require_channels("Convolution2DFunction", x, w, geometry(call, kSized).groups);
-  const Pair size = window_pair(call, attr::convolution_2d_sized::outsize, 1, "outsize");
+  const Geometry g = geometry(call, kSized);
+  require_channels("Convolution2DFunction", x, w, g.groups);
+  const Pair size = window_pair(call, attr::convolution_2d_sized::outsize, 0, "outsize");
+  require_sizes(x, plane(w), size, g);
   out[0].make(x.dtype(), {x.shape(0), w.shape(0), size[0], size[1]});
 }
 
@@ -121,6 +132,7 @@ void deconvolution_2d_infer(const Call& call, Outs out) {
   const Tensor x = call.in(in::deconvolution_2d::x), w = call.in(in::deconvolution_2d::W);
   const Geometry g = geometry(call, kTransposed);
   require_groups(w.shape(0), g.groups, "input");
+  require_sizes(x, plane(w), plane(x), g);
   Pair size;
   if (call.is_none(attr::deconvolution_2d::outsize)) {
     for (size_t k = 0; k < 2; ++k) {
@@ -141,7 +153,7 @@ void deconvolution_2d_infer(const Call& call, Outs out) {
                   positions(true));
     }
   }
-  out[0].make(x.dtype(), {x.shape(0), w.shape(1) * g.groups, size[0], size[1]});
+  out[0].make(x.dtype(), {x.shape(0), times(w.shape(1), g.groups), size[0], size[1]});
 }
 
 void deconvolution_2d_backward(Grad& g) {
@@ -158,11 +170,12 @@ void deconvolution_2d_backward(Grad& g) {
 
 void convolution_2d_weights_infer(const Call& call, Outs out) {
   const Tensor x = call.in(0), gy = call.in(1);
-  const int64_t groups = geometry(call, kWeights).groups;
-  require_groups(x.shape(1), groups, "input");
-  require_groups(gy.shape(1), groups, "output");
+  const Geometry g = geometry(call, kWeights);
+  require_groups(x.shape(1), g.groups, "input");
+  require_groups(gy.shape(1), g.groups, "output");
   const Pair k = window_pair(call, attr::convolution_2d_weights::ksize, 1, "ksize");
-  out[0].make(x.dtype(), {gy.shape(1), x.shape(1) / groups, k[0], k[1]});
+  require_sizes(x, k, plane(gy), g);
+  out[0].make(x.dtype(), {gy.shape(1), x.shape(1) / g.groups, k[0], k[1]});
 }
 
 void convolution_2d_weights_backward(Grad& g) {

@@ -23,6 +23,9 @@ bool view_strides(const sdk::Tensor& from, const sdk::Dims& to, sdk::Dims* strid
 // The shape asked for with its -1 filled in, checked against the number of elements.
 sdk::Dims resolve_shape(const sdk::Tensor& x, std::span<const int64_t> shape);
 
+// a * b of sizes; CTN_EINVAL where 64 bits do not hold it.
+int64_t times(int64_t a, int64_t b);
+
 // Axes of a reduction: those named (None: all), counted from 0, in rising order, each once.
 sdk::Dims reduced_axes(const sdk::Attrs& attrs, int axis_attr, int ndim);
 

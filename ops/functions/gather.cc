@@ -111,7 +111,9 @@ Dims joint_shape(const std::vector<Positions>& all) {
 // Row numbers in the axes `sizes` taken as one.
 std::vector<int64_t> flat_rows(const std::vector<Positions>& all, const Dims& sizes,
                                const Dims& joint) {
-  std::vector<int64_t> rows(static_cast<size_t>(sdk::size_of(joint)), 0);
+  int64_t count = 1;
+  for (const int64_t d : joint) count = times(count, d);
+  std::vector<int64_t> rows(static_cast<size_t>(count), 0);
   const Dims steps = sdk::c_strides(joint);
   for (size_t a = 0; a < all.size(); ++a) {
     const Positions& p = all[a];
@@ -194,6 +196,8 @@ Var get_item_compose(const Call& call, Vars in) {
   Gather g;
   Var y = sliced(in[0], x.shape(), items, g);
   const Dims joint = joint_shape(g.positions);
+  // the context's limit refuses what broadcasting makes too many, before the host is asked for it
+  Array::empty(call.context(), sdk::dtype_of(CTN_INT64), joint);
   const std::vector<int64_t> rows = flat_rows(g.positions, g.sizes, joint);
   const Var index =
       Array::from_host(call.context(), sdk::dtype_of(CTN_INT64), joint, rows.data()).variable();

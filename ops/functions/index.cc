@@ -48,6 +48,7 @@ Range resolve_slice(const ctn_slice& s, int64_t size) {
   else
     r.size = start < stop ? (stop - start - 1) / r.step + 1 : 0;
   if (r.size == 0) r.start = 0;
+  if (r.size <= 1) r.step = 1;  // whatever was given: it leads nowhere
   return r;
 }
 

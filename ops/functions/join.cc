@@ -59,6 +59,8 @@ void concat_backward(Grad& g) {
 
 namespace {
 
+constexpr int64_t kMostParts = 1 << 20;
+
 // Where parts begin, and the end of the last.
 std::vector<int64_t> bounds(const sdk::Attrs& attrs, const Tensor& x) {
   const int axis = sdk::wrap_axis(attrs.i(attr::split_axis::axis), x.ndim());
@@ -67,12 +69,16 @@ std::vector<int64_t> bounds(const sdk::Attrs& attrs, const Tensor& x) {
   if (attrs.kind(attr::split_axis::indices_or_sections) == CTN_INT) {
     const int64_t sections = attrs.i(attr::split_axis::indices_or_sections);
     if (sections <= 0) sdk::fail(CTN_EINVAL, "cannot split into ", sections, " parts");
+    if (sections > kMostParts)
+      sdk::fail(CTN_EINVAL, sections, " parts are more than the most, ", kMostParts);
     if (size % sections != 0)
       sdk::refuse("SplitAxis", sdk::text("in_types[0].shape[", axis, "] % sections == 0"),
                   sdk::text(size % sections, " != 0"));
     for (int64_t k = 1; k < sections; ++k) at.push_back(k * (size / sections));
   } else {
     const std::span<const int64_t> cuts = attrs.ints(attr::split_axis::indices_or_sections);
+    if (cuts.size() >= kMostParts)
+      sdk::fail(CTN_EINVAL, "there are more cuts than the most, ", kMostParts - 1);
     for (const int64_t cut : cuts) {
       if (cut < at.back())
         sdk::fail(CTN_EINVAL, "the positions of cuts may not fall or be negative, got ", cuts);
@@ -131,10 +137,13 @@ void split_axis_backward(Grad& g) {
 
 int separate_count(const Call& call) {
   const Tensor x = call.in(0);
-  return static_cast<int>(x.shape(sdk::wrap_axis(call.i(attr::separate::axis), x.ndim())));
+  const int64_t n = x.shape(sdk::wrap_axis(call.i(attr::separate::axis), x.ndim()));
+  if (n > kMostParts) sdk::fail(CTN_EINVAL, n, " slices are more than the most, ", kMostParts);
+  return static_cast<int>(n);
 }
 
 void separate_compose(const Call& call, Vars in, Results& out) {
+  if (out.size() == 0) return;
   const Tensor x = call.in(0);
   const int axis = sdk::wrap_axis(call.i(attr::separate::axis), x.ndim());
   const std::vector<Var> parts = op<"split_axis">.many(out.size(), {in[0]}, {out.size(), axis});
@@ -224,7 +233,7 @@ Var tile_compose(const Call& call, Vars in) {
     if (r < 0) sdk::fail(CTN_EINVAL, "all elements in reps must be zero or larger, got ", given);
     inserted.push(1).push(d);
     wide.push(r).push(d);
-    result.push(r * d);
+    result.push(times(r, d));
   }
   Var y = op<"reshape">({in[0]}, {inserted});
   y = op<"broadcast_to">({y}, {wide});
@@ -233,12 +242,24 @@ Var tile_compose(const Call& call, Vars in) {
 
 namespace {
 
-// Element k of the axis repeats[k] times: a gather of rows.
-Var repeat_each(Ref x, int axis, std::span<const int64_t> repeats) {
+// k repeats[k] times, for all k: n numbers. Memory of the context is asked for first, since its
+// limit is what refuses numbers without end.
+std::vector<int64_t> repeated_rows(Ref x, std::span<const int64_t> repeats, int64_t n) {
+  sdk::Array::empty(x.context(), sdk::dtype_of(CTN_INT64), std::span<const int64_t>(&n, 1));
   std::vector<int64_t> rows;
+  rows.reserve(static_cast<size_t>(n));
   for (size_t k = 0; k < repeats.size(); ++k)
     rows.insert(rows.end(), static_cast<size_t>(repeats[k]), static_cast<int64_t>(k));
-  const int64_t n = static_cast<int64_t>(rows.size());
+  return rows;
+}
+
+// Element k of the axis repeats[k] times: a gather of rows.
+Var repeat_each(Ref x, int axis, std::span<const int64_t> repeats) {
+  int64_t n = 0;
+  for (const int64_t r : repeats)
+    if (__builtin_add_overflow(n, r, &n))
+      sdk::fail(CTN_EINVAL, "repeats ", repeats, " are too many");
+  const std::vector<int64_t> rows = repeated_rows(x, repeats, n);
   const sdk::Array index = sdk::Array::from_host(x.context(), sdk::dtype_of(CTN_INT64),
                                                  std::span<const int64_t>(&n, 1), rows.data());
   Var y = op<"rollaxis">({x}, {axis});
@@ -269,7 +290,7 @@ Var repeat_compose(const Call& call, Vars in) {
   Dims inserted = shape, wide = shape;
   inserted.insert(axis + 1, 1);
   wide.insert(axis + 1, repeats[0]);
-  shape[axis] *= repeats[0];
+  shape[axis] = times(shape[axis], repeats[0]);
   Var y = op<"reshape">({x}, {inserted});
   y = op<"broadcast_to">({y}, {wide});
   return op<"reshape">({y}, {shape});

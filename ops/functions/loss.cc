@@ -98,6 +98,9 @@ void softmax_cross_entropy_grad_backward(Grad& grad) {
 }
 
 void softmax_cross_entropy_weights_infer(const Call& call, Outs out) {
+  namespace a = attr::softmax_cross_entropy_weights;
+  if (!sdk::is_floating(call.dtype(a::typ)))
+    sdk::fail(CTN_EDTYPE, "weights of ", sdk::dtype_name(call.dtype(a::typ)), " are not floating");
   out[0].make(call.dtype(attr::softmax_cross_entropy_weights::typ), call.in(0).shape());
 }
 

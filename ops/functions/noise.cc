@@ -37,6 +37,9 @@ void dropout_compose(const Call& call, Vars in, Results& out) {
 }
 
 void dropout_random_infer(const Call& call, Outs out) {
+  const double ratio = call.f(attr::dropout_random::ratio);
+  if (!(ratio >= 0 && ratio < 1))
+    sdk::fail(CTN_EINVAL, "dropout_ratio must be in the range [0, 1), got ", ratio);
   out[0].like(call.in(0));
   out[1].like(call.in(0));
 }

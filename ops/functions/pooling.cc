@@ -26,6 +26,7 @@ Windows windows(const sdk::Attrs& attrs, int ksize, int stride, int pad) {
 }
 
 void make_pooled(const Tensor& x, const Windows& w, bool cover_all, Outs out) {
+  require_plane(x);
   const Pair size{conv_outsize(x.shape(2), w.ksize[0], w.stride[0], w.pad[0], cover_all),
                   conv_outsize(x.shape(3), w.ksize[1], w.stride[1], w.pad[1], cover_all)};
   require_positive(size);
@@ -35,10 +36,20 @@ void make_pooled(const Tensor& x, const Windows& w, bool cover_all, Outs out) {
 }
 
 void make_plane(const Tensor& x, const Pair& size, Outs out) {
+  require_plane(x);
   out[0].make(x.dtype(), {x.shape(0), x.shape(1), size[0], size[1]});
 }
 
 Pair plane(const sdk::Spec& s) { return {s.shape(2), s.shape(3)}; }
+
+// Windows of maximum pooling: places within them are kept in 32 bits.
+Windows indexed_windows(const sdk::Attrs& attrs, int ksize, int stride, int pad) {
+  const Windows w = windows(attrs, ksize, stride, pad);
+  if (w.ksize[0] * w.ksize[1] > INT32_MAX)
+    sdk::fail(CTN_EINVAL, "a window of ", w.ksize[0], " x ", w.ksize[1], " has more than ",
+              INT32_MAX, " elements");
+  return w;
+}
 
 }  // namespace
 
@@ -58,7 +69,8 @@ void max_pooling_2d_compose(const Call& call, Vars in, Results& out) {
 
 void max_pooling_2d_indexed_infer(const Call& call, Outs out) {
   namespace a = attr::max_pooling_2d_indexed;
-  make_pooled(call.in(0), windows(call, a::ksize, a::stride, a::pad), call.b(a::cover_all), out);
+  make_pooled(call.in(0), indexed_windows(call, a::ksize, a::stride, a::pad), call.b(a::cover_all),
+              out);
 }
 
 void max_pooling_2d_indexed_backward(Grad& g) {
@@ -70,8 +82,9 @@ void max_pooling_2d_indexed_backward(Grad& g) {
 
 void pooling_scatter_2d_infer(const Call& call, Outs out) {
   namespace a = attr::pooling_scatter_2d;
-  windows(call, a::ksize, a::stride, a::pad);
-  make_plane(call.in(0), window_pair(call, a::outsize, 1, "outsize"), out);
+  require_plane(call.in(1));
+  indexed_windows(call, a::ksize, a::stride, a::pad);
+  make_plane(call.in(0), window_pair(call, a::outsize, 0, "outsize"), out);
 }
 
 void pooling_scatter_2d_backward(Grad& g) {
@@ -82,7 +95,8 @@ void pooling_scatter_2d_backward(Grad& g) {
 
 void pooling_gather_2d_infer(const Call& call, Outs out) {
   namespace a = attr::pooling_gather_2d;
-  windows(call, a::ksize, a::stride, a::pad);
+  require_plane(call.in(1));
+  indexed_windows(call, a::ksize, a::stride, a::pad);
   const Tensor indexes = call.in(1);
   make_plane(call.in(0), {indexes.shape(2), indexes.shape(3)}, out);
 }
@@ -110,8 +124,16 @@ void average_pooling_2d_backward(Grad& g) {
 
 void average_pooling_2d_grad_infer(const Call& call, Outs out) {
   namespace a = attr::average_pooling_2d_grad;
-  windows(call, a::ksize, a::stride, a::pad);
-  make_plane(call.in(0), window_pair(call, a::outsize, 1, "outsize"), out);
+  const Windows w = windows(call, a::ksize, a::stride, a::pad);
+  const Pair size = window_pair(call, a::outsize, 0, "outsize");
+  const Tensor gy = call.in(0);
+  for (size_t k = 0; k < 2; ++k) {
+    const int64_t positions = conv_outsize(size[k], w.ksize[k], w.stride[k], w.pad[k], false);
+    if (gy.shape(static_cast<int>(k) + 2) != positions)
+      sdk::fail(CTN_ESHAPE, "means of ", positions, " windows along axis ", k + 2,
+                " are expected, got shape ", gy.shape());
+  }
+  make_plane(gy, size, out);
 }
 
 void average_pooling_2d_grad_backward(Grad& g) {

@@ -46,12 +46,22 @@ bool view_strides(const Tensor& from, const Dims& to, Dims* strides) {
   return true;  // what is left of the new axes has size 1
 }
 
+int64_t times(int64_t a, int64_t b) {
+  int64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product))
+    sdk::fail(CTN_EINVAL, a, " * ", b, " does not fit 64 bits");
+  return product;
+}
+
 Dims resolve_shape(const Tensor& x, std::span<const int64_t> shape) {
   Dims resolved(shape);
   int unknown = -1;
   int64_t known = 1;
+  bool empty = false;  // steps of other axes must fit nevertheless
   for (int k = 0; k < resolved.size(); ++k) {
-    if (resolved[k] >= 0) {
+    if (resolved[k] == 0) {
+      empty = true;
+    } else if (resolved[k] > 0) {
       if (__builtin_mul_overflow(known, resolved[k], &known))
         sdk::fail(CTN_EINVAL, "shape ", shape, " has too many elements");
     } else if (resolved[k] == -1 && unknown < 0) {
@@ -60,6 +70,7 @@ Dims resolve_shape(const Tensor& x, std::span<const int64_t> shape) {
       sdk::fail(CTN_EINVAL, "can only specify one unknown dimension, got shape ", shape);
     }
   }
+  if (empty) known = 0;
   if (unknown < 0) {
     if (known != x.size())
       sdk::refuse("Reshape", sdk::text("prod(in_types[0].shape) == prod(", shape, ")"),
@@ -115,7 +126,7 @@ Var depth2space_compose(const Call& call, Vars in) {
   const int64_t b = x.shape(0), h = x.shape(2), w = x.shape(3);
   Var y = op<"reshape">({in[0]}, {Dims{b, r, r, c, h, w}});
   y = op<"transpose">({y}, {Dims{0, 3, 4, 1, 5, 2}});
-  return op<"reshape">({y}, {Dims{b, c, h * r, w * r}});
+  return op<"reshape">({y}, {Dims{b, c, times(h, r), times(w, r)}});
 }
 
 Var space2depth_compose(const Call& call, Vars in) {
@@ -124,7 +135,7 @@ Var space2depth_compose(const Call& call, Vars in) {
   const int64_t b = x.shape(0), h = x.shape(2) / r, w = x.shape(3) / r;
   Var y = op<"reshape">({in[0]}, {Dims{b, c, h, r, w, r}});
   y = op<"transpose">({y}, {Dims{0, 3, 5, 1, 2, 4}});
-  return op<"reshape">({y}, {Dims{b, c * r * r, h, w}});
+  return op<"reshape">({y}, {Dims{b, times(c, times(r, r)), h, w}});
 }
 
 }  // namespace catena::functions

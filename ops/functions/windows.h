@@ -10,7 +10,7 @@ namespace catena::functions {
 
 using Pair = std::array<int64_t, 2>;  // (y, x)
 
-// One number or two, each at least `least` and small enough that no size overflows.
+// One number or two, each at least `least` and at most 2^31.
 Pair window_pair(const sdk::Attrs& attrs, int key, int64_t least, std::string_view what);
 
 // Positions of a window of `kernel` elements, `dilate` apart, in steps of `stride`.
@@ -22,5 +22,11 @@ int64_t deconv_outsize(int64_t size, int64_t kernel, int64_t stride, int64_t pad
 
 // Refuses sizes of outputs below 1.
 void require_positive(const Pair& outsize);
+
+// Refuses images so large that kernels could not compute with places in them.
+void require_plane(const sdk::Tensor& x);
+// Refuses windows without elements, and `positions` of windows that reach that far.
+void require_reach(const Pair& kernel, const Pair& positions, const Pair& stride, const Pair& pad,
+                   const Pair& dilate);
 
 }  // namespace catena::functions

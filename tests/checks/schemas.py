@@ -47,6 +47,13 @@ OP_FAULTS = [
     (OP + 'flags = "nodiff"\ngrad = "gx = gy"', 'flags: nodiff, but it states a gradient'),
     ('doc = "D."\nin = "x: f"', 'callbacks: an op has exactly one of'),
     ('doc = "D."\nin = "x: f"\ncallbacks = "infer"', 'callbacks: a primitive has backward or'),
+    ('doc = "D."\nin = ["x: f", "w: f"]\ncallbacks = ["infer", "backward"]',
+     'checks: missing: a primitive of several inputs says how they fit each other'),
+    ('doc = "D."\nin = "xs: f variadic"\ncallbacks = ["infer", "backward"]',
+     'checks: missing: a primitive of several inputs'),
+    (OP + 'infer_checks = true', 'infer_checks: only primitives have it'),
+    ('doc = "D."\nin = "x: f"\ncallbacks = ["infer", "backward"]\ninfer_checks = "yes"',
+     'infer_checks: true or false is expected'),
     ('doc = "D."\nin = "x: f"\ncallbacks = ["compose", "backward"]',
      'callbacks: only primitives have backward'),
     ('doc = "D."\nin = "x: f"\ncallbacks = ["infer", "backward"]\nretain = "w"',
@@ -85,6 +92,11 @@ checks = ["x.ndim >= 2", "x.shape[0] == t.shape[0]"]
 callbacks = ["infer", "backward"]
 flags = ["once", "random"]
 retain = ["x", "mask"]
+[joined]
+doc = "What its infer refuses."
+in = "xs: a variadic"
+callbacks = ["infer", "backward"]
+infer_checks = true
 [counted]
 doc = "Counted."
 in = "xs: a variadic"

@@ -49,6 +49,7 @@ class Op(Entry):
     post: str
     identity: str
     callbacks: frozenset
+    infer_checks: bool  # what is asked of several inputs is all in infer
 
     @property
     def kind(self):
@@ -125,6 +126,7 @@ def read_op(reader):
             checks=tuple(reader.texts('checks')), flags=reader.flags('flags', OP_FLAGS),
             retain_in=retain_in, retain_out=retain_out,
             callbacks=reader.flags('callbacks', OP_CALLBACKS),
+            infer_checks=reader.boolean('infer_checks'),
             **{key: reader.text(key, '') for key in ('map', 'grad', 'reduce', 'post', 'identity')})
     reader.close()
     check_op(reader, op)
@@ -152,6 +154,12 @@ def check_op(reader, op):
                 reader.fail(key, 'only reductions have it')
     if op.kind == 'primitive' and 'nodiff' not in op.flags and 'backward' not in op.callbacks:
         reader.fail('callbacks', 'a primitive has backward or the flag nodiff')
+    several = len(op.inputs) > 1 or any(i.variadic for i in op.inputs)
+    if op.infer_checks and op.kind != 'primitive':
+        reader.fail('infer_checks', 'only primitives have it')
+    if op.kind == 'primitive' and several and not op.checks and not op.infer_checks:
+        reader.fail('checks', 'missing: a primitive of several inputs says how they fit each other, '
+                    'or infer_checks = true where its infer refuses all that do not')
     if 'backward' in op.callbacks and op.kind != 'primitive':
         reader.fail('callbacks', 'only primitives have backward')
     if 'nodiff' in op.flags and ('backward' in op.callbacks or op.grad):

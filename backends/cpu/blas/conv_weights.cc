@@ -42,7 +42,7 @@ class WeightGradient {
     chunks_ = parts == 0 ? 0 : divide_up(whole, chunk_);
     if (in_place_) chunks_ *= s.images;
     blocks_ = divide_up(columns_, kBlock);
-    const int64_t tasks = blocks_ * s.groups;
+    const int64_t tasks = std::max<int64_t>(1, blocks_ * s.groups);
     parts_ = tasks >= kTasks / 2 ? 1 : std::min(kTasks / tasks, std::max<int64_t>(1, chunks_));
   }
 
