@@ -212,18 +212,24 @@ class Parser {
   std::vector<Comparison> parse_chain() {
     std::vector<Comparison> chain;
     int32_t left = parse_sum();
+    bool shapes = node(left).type == Type::kTuple;
     while (const std::optional<Cmp> cmp = parse_cmp()) {
       const int32_t right = parse_sum();
-      chain.push_back(typed({*cmp, left, right}));
+      shapes = shapes || node(right).type == Type::kTuple;
+      chain.push_back({*cmp, left, right});
       left = right;
     }
     if (chain.empty()) refuse("expected a comparison");
+    // Neighbours share a side: what one shape makes of the attributes is settled for all at once.
+    for (const Comparison& c : chain) check_types(c, shapes);
     return chain;
   }
 
-  Comparison typed(Comparison c) {
-    if (node(c.a).type == Type::kTuple) want(c.b, Type::kTuple);
-    if (node(c.b).type == Type::kTuple) want(c.a, Type::kTuple);
+  void check_types(const Comparison& c, bool shapes) {
+    if (shapes) {
+      want(c.a, Type::kTuple);
+      want(c.b, Type::kTuple);
+    }
     const Type type = node(c.a).type;
     if (type != node(c.b).type) refuse("both sides must be numbers, shapes, dtypes or kinds");
     if (type == Type::kInt) {
@@ -232,7 +238,6 @@ class Parser {
     } else if (c.cmp != Cmp::kEq && c.cmp != Cmp::kNe) {
       refuse("shapes, dtypes and kinds are equal or not, they have no order");
     }
-    return c;
   }
 
   int32_t binary(What what, int32_t a, int32_t b) {

@@ -244,6 +244,29 @@ TEST_CASE("checks: a chain is checked link by link") {
         "Expect: -in_types[0].ndim <= axis\nActual: -2 > -3");
 }
 
+TEST_CASE("checks: one shape in a chain makes shapes of all its attributes") {
+  Arena arena;
+  OpText text("pairs");
+  text.in("x", "a").attr("k", kInt | kInts, int_value(1)).attr("s", kInt | kInts, int_value(1));
+  text.check("k == s == x.shape[2:]");
+  const auto op = define(text.get(), arena);
+  const std::vector<int64_t> three_four = {3, 4}, four_three = {4, 3};
+  const ctn_value pair = ints_value(three_four), other = ints_value(four_three);
+  CHECK(run(*op, Inputs().add("float32", {1, 2, 3, 4}), {pair, pair}).held);
+  CHECK(tail(run(*op, Inputs().add("float32", {1, 2, 3, 4}), {pair, other}).text) ==
+        "Expect: k == s\nActual: (3, 4) != (4, 3)");
+  CHECK(tail(run(*op, Inputs().add("float32", {1, 2, 4, 3}), {pair, pair}).text) ==
+        "Expect: s == in_types[0].shape[2:]\nActual: (3, 4) != (4, 3)");
+  CHECK(tail(run(*op, Inputs().add("float32", {1, 2, 3}), {int_value(3), int_value(4)}).text) ==
+        "Expect: k == s\nActual: (3,) != (4,)");
+  OpText same("same");
+  same.in("x", "a").attr("k", kInt | kInts, int_value(1)).check("k == k == x.shape[2:]");
+  CHECK(run(*define(same.get(), arena), Inputs().add("float32", {1, 2, 3, 4}), {pair}).held);
+  OpText mixed("mixed");
+  mixed.in("x", "a").attr("k", kInt | kInts, int_value(1)).check("k == x.ndim == x.shape");
+  CHECK(refusal(mixed).find("a shape is wanted") != std::string::npos);
+}
+
 TEST_CASE("checks: attributes by name, by value, by entry") {
   Arena arena;
   OpText text("attrs");
