@@ -24,7 +24,7 @@ void linear_backward(Grad& g) {
   if (!gy) return;
   const sdk::Spec x = g.in_spec(in::linear::x), w = g.in_spec(in::linear::W);
   if (g.needed(in::linear::x)) {
-    Var gx = op<"matmul">({gy, g.in(in::linear::W)});
+    Var gx = cast_to(op<"matmul">({gy, g.in(in::linear::W)}), x.dtype());
     if (x.ndim() != 2) gx = op<"reshape">({gx}, {x.shape()});
     g.set(in::linear::x, gx);
   }

@@ -340,6 +340,13 @@ TEST_CASE("internal ops check what they are given like all others") {
   check_row({"dropout_random", {{{2}}}, {attr("ratio", 1.0)}, 2, CTN_EINVAL, "dropout_ratio"});
 }
 
+TEST_CASE("gradients have the dtype of their input, whatever the others have") {
+  const ctn_dtype wide{CTN_DT_FLOAT, 64, 1};
+  check_row({"linear", {{{5, 4}}, {{9, 4}, wide}}, {}, 1, CTN_OK, ""});
+  check_row({"matmul", {{{5, 4}}, {{4, 3}, kFloat16}}, {}, 1, CTN_OK, ""});
+  check_row({"convolution_2d", {{{2, 3, 4, 5}}, {{2, 3, 2, 2}, wide}}, {}, 1, CTN_OK, ""});
+}
+
 TEST_CASE("sizes beyond any memory are refused, windows beyond the image cost nothing") {
   const int64_t most = INT64_MAX;
   check_row({"average_pooling_2d",
