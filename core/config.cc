@@ -179,23 +179,46 @@ void Config::get(std::string_view key, ctn_value* out) const {
     return;
   }
   std::lock_guard lock(mutex_);
-  const Value* found = nullptr;
-  if (const auto o = overlays_.find(thread_number()); o != overlays_.end())
-    if (const auto it = o->second.values.find(key); it != o->second.values.end())
-      found = &it->second;
+  const Value* found = find_local(key);
   if (!found) {
     const auto it = values_.find(key);
     if (it == values_.end()) fail(CTN_ENOTFOUND, "config has no key '" + std::string(key) + "'");
     found = &it->second;
   }
-  if (const auto* b = std::get_if<bool>(found)) {
+  put(*found, out);
+}
+
+void Config::get_local(std::string_view key, ctn_value* out) const {
+  *out = ctn_value{};
+  if (const uint32_t bit = flag_of(key)) {
+    flags();  // makes this thread's slot ours
+    if ((t_slot.mask & bit) == 0) return;
+    out->kind = CTN_BOOL;
+    out->u.i = (t_slot.bits & bit) != 0;
+    return;
+  }
+  if (!is_ternary(key) && key.substr(0, 5) != "user_")
+    fail(CTN_ENOTFOUND, "config has no key '" + std::string(key) + "'");
+  std::lock_guard lock(mutex_);
+  if (const Value* found = find_local(key)) put(*found, out);
+}
+
+const Config::Value* Config::find_local(std::string_view key) const {
+  const auto o = overlays_.find(thread_number());
+  if (o == overlays_.end()) return nullptr;
+  const auto it = o->second.values.find(key);
+  return it == o->second.values.end() ? nullptr : &it->second;
+}
+
+void Config::put(const Value& value, ctn_value* out) {
+  if (const auto* b = std::get_if<bool>(&value)) {
     out->kind = CTN_BOOL;
     out->u.i = *b;
-  } else if (const auto* i = std::get_if<int64_t>(found)) {
+  } else if (const auto* i = std::get_if<int64_t>(&value)) {
     out->kind = CTN_INT;
     out->u.i = *i;
   } else {
-    const auto& s = std::get<std::string>(*found);
+    const auto& s = std::get<std::string>(value);
     out->kind = CTN_STR;
     out->n = static_cast<uint32_t>(s.size());
     out->u.s = s.data();

@@ -42,6 +42,7 @@ class Config {
   void set_global(std::string_view key, const ctn_value& value);
   void set_local(std::string_view key, const ctn_value* value);  // NULL or absent: remove
   void get(std::string_view key, ctn_value* out) const;
+  void get_local(std::string_view key, ctn_value* out) const;  // absent where there is none
 
   // Sets or clears flags for the calling thread; returns what restore_local() needs.
   struct Saved {
@@ -58,6 +59,8 @@ class Config {
     std::map<std::string, Value, std::less<>> values;
   };
   Overlay& overlay() const;
+  const Value* find_local(std::string_view key) const;  // under the lock
+  static void put(const Value& value, ctn_value* out);
   void forget_if_empty();
 
   std::atomic<uint32_t> global_;

@@ -158,6 +158,12 @@ ctn_status ctn_config_get(ctn_context ctx, ctn_str key, ctn_value* out) {
     to_context(ctx)->config().get(view(key), out);
   });
 }
+ctn_status ctn_config_get_local(ctn_context ctx, ctn_str key, ctn_value* out) {
+  return guarded([&] {
+    require(out, "out");
+    to_context(ctx)->config().get_local(view(key), out);
+  });
+}
 
 ctn_status ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out) {
   return guarded([&] {

@@ -39,6 +39,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* config_set_global)(ctn_context ctx, ctn_str key, const ctn_value* value);
   ctn_status(CTN_CALL* config_set)(ctn_context ctx, ctn_str key, const ctn_value* value);
   ctn_status(CTN_CALL* config_get)(ctn_context ctx, ctn_str key, ctn_value* out);
+  ctn_status(CTN_CALL* config_get_local)(ctn_context ctx, ctn_str key, ctn_value* out);
   ctn_status(CTN_CALL* memory_get_stats)(ctn_context ctx, ctn_memory_stats* out);
   ctn_status(CTN_CALL* memory_set_limit)(ctn_context ctx, uint64_t bytes);
   ctn_status(CTN_CALL* memory_trim)(ctn_context ctx);
