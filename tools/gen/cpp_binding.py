@@ -40,9 +40,12 @@ def options_struct(name, attrs):
     return '\n'.join(lines + ['};'])
 
 
-def values(attrs, positional):
-    return ['Value(%s)' % a.name if a in positional else 'Value(options.%s)' % a.name
-            for a in attrs]
+def values(attrs, positional, request):
+    def text(a):
+        if a in positional:
+            return 'Value(%s)' % a.name
+        return request.get(a.name) or 'Value(options.%s)' % a.name
+    return [text(a) for a in attrs]
 
 
 def wrapped(start, items, end):
@@ -59,9 +62,10 @@ def wrapped(start, items, end):
 
 def function(op, inputs, options, every_output=False):
     """One overload of an op, over the given inputs. An op with extra outputs on request (a mask)
-    gives its first; NAME_outputs gives all of them."""
+    gives its first; NAME_outputs requests and gives all of them."""
     positional = [a for a in op.attrs if required(a)]
-    rest = [a for a in op.attrs if not required(a)]
+    rest = optional(op)
+    request = {a.name: 'Value(true)' if every_output else 'Value()' for a in requests(op)}
     params = []
     for i in inputs:
         params.append('const std::vector<Variable>& %s' % i.name if i.variadic
@@ -82,7 +86,7 @@ def function(op, inputs, options, every_output=False):
                             '};'))
         given = 'in, %d' % len(inputs)
     if op.attrs:
-        body.append(wrapped('  const Value values[] = {', values(op.attrs, positional), '};'))
+        body.append(wrapped('  const Value values[] = {', values(op.attrs, positional, request), '};'))
         body.append(wrapped('  const ctn_value attrs[] = {', [
             'values[%d].c()' % k for k in range(len(op.attrs))], '};'))
         attrs = 'attrs, %d' % len(op.attrs)
@@ -100,21 +104,33 @@ def has_extra(op):
     return op.counted and len(op.visible_outputs) > 1
 
 
+def requests(op):
+    """Flags that ask for more outputs (return_mask): the function's name says it instead."""
+    return [a for a in op.attrs if has_extra(op) and a.name.startswith('return_')]
+
+
+def optional(op):
+    return [a for a in op.attrs if not required(a) and a not in requests(op)]
+
+
 def write_functions(entries):
     out = []
     for op in entries:
         if not isinstance(op, schema.Op) or 'internal' in op.flags:
             continue
-        rest = [a for a in op.attrs if not required(a)]
+        rest = optional(op)
         options = op.symbol + '_options'
         if rest:
             out.append(options_struct(options, rest))
         must = [i for i in op.inputs if not i.optional]
         out.append(comment(op) + '\n' + function(op, must, options))
+        every = list(op.inputs)
         if has_extra(op):
             out.append('// All outputs.\n' + function(op, must, options, every_output=True))
-        if len(must) < len(op.inputs):
-            out.append('// With the optional inputs.\n' + function(op, list(op.inputs), options))
+        if len(must) < len(every):
+            out.append('// With the optional inputs.\n' + function(op, every, options))
+            if has_extra(op):
+                out.append('// All outputs.\n' + function(op, every, options, every_output=True))
     return 'F', ['value'], out
 
 

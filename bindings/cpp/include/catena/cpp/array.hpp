@@ -4,6 +4,7 @@
 #include <catena/cpp/context.hpp>
 
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,14 @@ inline constexpr ctn_dtype float64{CTN_DT_FLOAT, 64, 1};
 inline constexpr ctn_dtype int32{CTN_DT_INT, 32, 1};
 inline constexpr ctn_dtype int64{CTN_DT_INT, 64, 1};
 
+// A tensor on its way to another library; its deleter runs unless release() hands it on.
+struct DlpackDelete {
+  void operator()(ctn_dlpack* t) const {
+    if (t->deleter) t->deleter(t);
+  }
+};
+using Dlpack = std::unique_ptr<ctn_dlpack, DlpackDelete>;
+
 class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_release> {
   using Base = detail::Handle<ctn_array, ctn_array_retain, ctn_array_release>;
 
@@ -39,11 +48,7 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   template <class T>
   static Array from(std::span<const T> values, const Shape& shape,
                     ctn_context ctx = Context::current()) {
-    size_t n = 1;
-    for (int64_t d : shape) n *= static_cast<size_t>(d);
-    if (n != values.size())
-      throw InvalidArgument(CTN_EINVAL, "array: " + std::to_string(values.size()) +
-                                            " values for a shape of " + std::to_string(n));
+    require_size(values.size(), shape);
     ctn_array a = nullptr;
     check(ctn_array_from_host(ctx, dtype_of<T>(), static_cast<int32_t>(shape.size()), shape.data(),
                               values.data(), &a));
@@ -71,6 +76,39 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   static Array zeros(const Shape& shape, ctn_dtype dtype = float32) {
     return full(shape, 0, dtype);
   }
+  // Over the program's own memory, in C order and without a copy. It stays valid as long as `owner`
+  // lives, which the array keeps; without an owner the program sees to it.
+  template <class T>
+  static Array wrap(std::span<T> memory, const Shape& shape, std::shared_ptr<const void> owner = {},
+                    ctn_context ctx = Context::current()) {
+    static_assert(!std::is_const_v<T>, "arrays can be written");
+    require_size(memory.size(), shape);
+    Shape dims = shape;
+    ctn_dltensor t{};
+    t.data = memory.data();
+    t.device = {CTN_DEV_CPU, 0};
+    t.ndim = static_cast<int32_t>(dims.size());
+    t.dtype = dtype_of<T>();
+    t.shape = dims.data();
+    auto kept = std::make_unique<std::shared_ptr<const void>>(std::move(owner));
+    ctn_array a = nullptr;
+    check(ctn_array_wrap(
+        ctx, &t, [](void* user) { delete static_cast<std::shared_ptr<const void>*>(user); },
+        kept.get(), &a));
+    static_cast<void>(kept.release());
+    return Array(a);
+  }
+  // A tensor of another library, without a copy unless it is read-only.
+  static Array from_dlpack(Dlpack t, ctn_context ctx = Context::current()) {
+    ctn_array a = nullptr;
+    check(ctn_array_from_dlpack(ctx, t.release(), &a));
+    return Array(a);
+  }
+  Dlpack to_dlpack() const {
+    ctn_dlpack* t = nullptr;
+    check(ctn_array_to_dlpack(get(), &t));
+    return Dlpack(t);
+  }
 
   // Borrowed view: shape, strides in elements, memory.
   ctn_dltensor view() const {
@@ -88,6 +126,37 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
     int64_t n = 1;
     for (int32_t i = 0; i < t.ndim; ++i) n *= t.shape[i];
     return n;
+  }
+  // The same memory with other steps (elements) from another element on; it must lie inside.
+  Array strided(const Shape& shape, const Shape& strides, int64_t offset = 0) const {
+    if (shape.size() != strides.size())
+      throw InvalidArgument(CTN_EINVAL, "strided: shape and strides differ in length");
+    ctn_array a = nullptr;
+    check(ctn_array_strided(get(), static_cast<int32_t>(shape.size()), shape.data(), strides.data(),
+                            offset, &a));
+    return Array(a);
+  }
+  // One entry may be -1. The same memory where that is possible.
+  Array reshape(const Shape& shape) const {
+    ctn_array a = nullptr;
+    check(ctn_array_reshape(get(), static_cast<int32_t>(shape.size()), shape.data(), &a));
+    return Array(a);
+  }
+  void fill(double value) {
+    ctn_value v{};
+    v.kind = CTN_FLOAT;
+    v.u.f = value;
+    check(ctn_array_fill(get(), &v));
+  }
+  // Takes over the elements of another array, cast and broadcast.
+  void assign(const Array& from) { check(ctn_array_assign(get(), from.get())); }
+  // On another device of the context ("cuda:0"); the same array where it is there already.
+  Array to_device(std::string_view name) const {
+    ctn_device device{};
+    check(ctn_device_find(ctn_array_context(get()), detail::str(name), &device));
+    ctn_array a = nullptr;
+    check(ctn_array_to_device(get(), device, &a));
+    return Array(a);
   }
   Array astype(ctn_dtype dtype) const {
     ctn_array a = nullptr;
@@ -114,6 +183,13 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   }
 
  private:
+  static void require_size(size_t given, const Shape& shape) {
+    size_t n = 1;
+    for (int64_t d : shape) n *= static_cast<size_t>(d);
+    if (n != given)
+      throw InvalidArgument(CTN_EINVAL, "array: " + std::to_string(given) +
+                                            " values for a shape of " + std::to_string(n));
+  }
   template <class T>
   void require() const {
     const ctn_dtype have = dtype(), want = dtype_of<T>();

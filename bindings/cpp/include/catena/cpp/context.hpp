@@ -1,12 +1,17 @@
 // Context: memory, threads, random numbers and configuration of everything made in it; and scopes
-// of configuration. The context made last on a thread is its current one.
+// of configuration. The context made last on a thread that is still there is its current one.
 #pragma once
 
 #include <catena/cpp/error.hpp>
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 namespace catena::inline cpp {
 
@@ -25,17 +30,20 @@ class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_conte
 
  public:
   explicit Context(const std::string& device) : Context(ContextOptions{.device = device}) {}
-  explicit Context(const ContextOptions& options) : Base(create(options)) { slot() = get(); }
-  ~Context() {
-    if (slot() == get()) slot() = nullptr;
-  }
-  Context(const Context&) = default;
-  Context& operator=(const Context&) = default;
+  explicit Context(const ContextOptions& options) : Base(create(options)) { make_current(); }
 
-  // The context made last on this thread that is still there.
+  // The context made last on this thread, or made current on it, of which an object is still there.
   static ctn_context current() {
-    if (!slot()) throw InvalidArgument(CTN_EINVAL, "this thread has no context: make one first");
-    return slot();
+    std::vector<Entry>& all = stack();
+    while (!all.empty() && all.back().alive.expired()) all.pop_back();
+    if (all.empty())
+      throw InvalidArgument(CTN_EINVAL, "this thread has no context: make one first");
+    return all.back().context;
+  }
+  // What the thread makes from now on belongs here: for threads other than the one that made it.
+  void make_current() const {
+    std::erase_if(stack(), [](const Entry& e) { return e.alive.expired(); });
+    stack().push_back({alive_, get()});
   }
 
   std::string backend() const {
@@ -61,9 +69,14 @@ class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_conte
   void synchronize() { check(ctn_synchronize(get())); }
 
  private:
-  static ctn_context& slot() {
-    static thread_local ctn_context current = nullptr;
-    return current;
+  struct Alive {};  // shared by the copies of a context
+  struct Entry {
+    std::weak_ptr<const Alive> alive;
+    ctn_context context;
+  };
+  static std::vector<Entry>& stack() {
+    static thread_local std::vector<Entry> all;
+    return all;
   }
   static ctn_context create(const ContextOptions& o) {
     ctn_context_options c{};
@@ -83,23 +96,66 @@ class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_conte
     check(ctn_context_create(&c, &ctx));
     return ctx;
   }
+
+  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
 };
 
+// A configuration value: train, use_cudnn, user_* ...
+using ConfigValue = std::variant<bool, int64_t, std::string>;
+
+namespace detail {
+
+// Borrows the text of v.
+inline ctn_value config_value(const ConfigValue& v) {
+  ctn_value c{};
+  if (const auto* s = std::get_if<std::string>(&v)) {
+    c = {CTN_STR, static_cast<uint32_t>(s->size()), {}};
+    c.u.s = s->data();
+  } else if (const auto* b = std::get_if<bool>(&v)) {
+    c.kind = CTN_BOOL;
+    c.u.i = *b;
+  } else {
+    c.kind = CTN_INT;
+    c.u.i = std::get<int64_t>(v);
+  }
+  return c;
+}
+inline std::optional<ConfigValue> config_value(const ctn_value& c) {
+  switch (c.kind) {
+    case CTN_BOOL: return ConfigValue(c.u.i != 0);
+    case CTN_INT: return ConfigValue(c.u.i);
+    case CTN_STR: return ConfigValue(std::string(c.u.s, c.n));
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace detail
+
+// The value in force for this thread.
+inline ConfigValue config(std::string_view key, ctn_context ctx = Context::current()) {
+  ctn_value c{};
+  check(ctn_config_get(ctx, detail::str(key), &c));
+  return detail::config_value(c).value();
+}
+
 // Sets a configuration key for this thread until the scope ends, as chainer.using_config does.
+// Threads that have no value of their own follow the global one again afterwards.
 class using_config {
  public:
-  using_config(std::string key, bool value, ctn_context ctx = Context::current())
+  using_config(std::string key, const ConfigValue& value, ctn_context ctx = Context::current())
       : ctx_(ctx), key_(std::move(key)) {
-    check(ctn_config_get(ctx_, detail::str(key_), &before_));
-    ctn_value v{};
-    v.kind = CTN_BOOL;
-    v.u.i = value;
+    ctn_value own{};
+    check(ctn_config_get_local(ctx_, detail::str(key_), &own));
+    before_ = detail::config_value(own);
+    const ctn_value v = detail::config_value(value);
     check(ctn_config_set(ctx_, detail::str(key_), &v));
     ctn_context_retain(ctx_);
   }
   ~using_config() {
-    // Restoring a value that was in force cannot fail.
-    if (ctn_config_set(ctx_, detail::str(key_), &before_) == CTN_OK) ctn_context_release(ctx_);
+    const ctn_value v = before_ ? detail::config_value(*before_) : ctn_value{};
+    // A value that was there before is accepted again.
+    static_cast<void>(ctn_config_set(ctx_, detail::str(key_), &v));
+    ctn_context_release(ctx_);
   }
   using_config(const using_config&) = delete;
   using_config& operator=(const using_config&) = delete;
@@ -107,7 +163,7 @@ class using_config {
  private:
   ctn_context ctx_;
   std::string key_;
-  ctn_value before_{};
+  std::optional<ConfigValue> before_;
 };
 
 struct no_backprop_mode : using_config {

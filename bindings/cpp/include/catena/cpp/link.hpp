@@ -13,6 +13,9 @@
 
 namespace catena::inline cpp {
 
+// Parameters of a copy: over the same arrays, over copies of them, or initialised anew.
+enum class CopyMode { share = CTN_COPY_SHARE, copy = CTN_COPY_COPY, init = CTN_COPY_INIT };
+
 class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> {
   using Base = detail::Handle<ctn_link, ctn_link_retain, ctn_link_release>;
 
@@ -35,6 +38,14 @@ class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> 
     return Variable(out);
   }
 
+  // Of any number of inputs.
+  Variable operator()(const std::vector<Variable>& xs) const {
+    const std::vector<ctn_variable> in = detail::raw(xs);
+    ctn_variable out = nullptr;
+    check(ctn_link_call(get(), in.data(), static_cast<int32_t>(in.size()), &out, 1));
+    return Variable(out);
+  }
+
   // Path as in "l1/W".
   Variable param(std::string_view path) const {
     ctn_variable p = nullptr;
@@ -45,6 +56,25 @@ class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> 
     ctn_array a = nullptr;
     check(ctn_link_persistent(get(), detail::str(path), &a));
     return Array(a);
+  }
+  // Names are unique within a link. A parameter is one of Parameter() or any leaf.
+  void add_param(std::string_view name, const Variable& p) {
+    check(ctn_link_add_param(get(), detail::str(name), p.get()));
+  }
+  // Saved with the link, but not trained.
+  void add_persistent(std::string_view name, const Array& a) {
+    check(ctn_link_add_persistent(get(), detail::str(name), a.get()));
+  }
+  void set_persistent(std::string_view path, const Array& a) {
+    check(ctn_link_set_persistent(get(), detail::str(path), a.get()));
+  }
+  void add_link(std::string_view name, const Link& child) {
+    check(ctn_link_add_child(get(), detail::str(name), child.get()));
+  }
+  Link link(std::string_view path) const {
+    ctn_link l = nullptr;
+    check(ctn_link_child(get(), detail::str(path), &l));
+    return Link(l);
   }
   // A value the link keeps between calls (a classifier's "loss"); empty where there is none.
   Variable state(std::string_view name) const {
@@ -72,6 +102,25 @@ class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> 
     return list;
   }
   void cleargrads() { check(ctn_link_clear_grads(get())); }
+
+  // Of the link and what is below it. What the program adds in C++ (members, operator()) is not
+  // part of it.
+  Link copy(CopyMode mode = CopyMode::share) const {
+    ctn_link l = nullptr;
+    check(ctn_link_copy(get(), static_cast<int32_t>(mode), &l));
+    return Link(l);
+  }
+  // Copies the parameters of another link, matched by path: all or none.
+  void copyparams(const Link& from) { check(ctn_link_copy_params(get(), from.get())); }
+  // Whether optimizers that are set up touch the parameters.
+  void enable_update() { check(ctn_link_enable_update(get(), 1)); }
+  void disable_update() { check(ctn_link_enable_update(get(), 0)); }
+  // Moves all arrays: "cpu", "cuda:0".
+  void to_device(std::string_view name) {
+    ctn_device device{};
+    check(ctn_device_find(ctn_link_context(get()), detail::str(name), &device));
+    check(ctn_link_to_device(get(), device));
+  }
 
  private:
   static ctn_link create(const char* name, std::initializer_list<Value> attrs, ctn_context ctx) {
@@ -103,6 +152,33 @@ class Chain : public Link {
     return l;
   }
 };
+
+// A parameter for add_param. The initializer is a number, an array, the name of a class or a list of
+// its name and arguments, or a function that fills an array; not given: NaN. Without a shape the
+// parameter has none until it is initialised.
+inline Variable Parameter(const Value& initializer = {}, const std::optional<Shape>& shape = {},
+                          ctn_dtype dtype = float32, ctn_context ctx = Context::current()) {
+  const ctn_value v = initializer.c();
+  ctn_str name = detail::str(v.kind == CTN_CALLBACK ? "Function" : "Constant");
+  const ctn_value* attrs = &v;
+  int32_t n = 1;
+  if (v.kind == CTN_ABSENT || v.kind == CTN_NONE) {
+    name = {};
+    n = 0;
+  } else if (v.kind == CTN_STR) {
+    name = {v.u.s, v.n};
+    n = 0;
+  } else if (v.kind == CTN_LIST && v.n > 0 && v.u.list[0].kind == CTN_STR) {
+    name = {v.u.list[0].u.s, v.u.list[0].n};
+    attrs = v.u.list + 1;
+    n = static_cast<int32_t>(v.n) - 1;
+  }
+  ctn_variable p = nullptr;
+  check(ctn_parameter_new(ctx, name, attrs, n, dtype,
+                          shape ? static_cast<int32_t>(shape->size()) : 0,
+                          shape ? shape->data() : nullptr, &p));
+  return Variable(p);
+}
 
 inline Value::Value(const Link& l) { set(CTN_LINK).link = keep(l).get(); }
 

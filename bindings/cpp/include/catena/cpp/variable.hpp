@@ -30,11 +30,16 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
     check(ctn_variable_view(get(), &t));
     return {t.shape, t.shape + t.ndim};
   }
+  ctn_dtype dtype() const { return array().dtype(); }
   int64_t size() const { return array().size(); }
   template <class T = double>
   T item() const {
     return array().item<T>();
   }
+
+  // Replaces the array.
+  void set_array(const Array& a) { check(ctn_variable_set_array(get(), a.get())); }
+  bool requires_grad() const { return ctn_variable_requires_grad(get()) != 0; }
 
   // The gradient, empty where there is none.
   Variable grad() const {
@@ -43,6 +48,8 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
     return Variable(g);
   }
   void set_grad(const Variable& g) { check(ctn_variable_set_grad(get(), g.get())); }
+  // grad += g, or grad = g where there is none.
+  void add_grad(const Variable& g) { check(ctn_variable_add_grad(get(), g.get())); }
   void cleargrad() { check(ctn_variable_clear_grad(get())); }
   void backward(const BackwardOptions& options = {}) const {
     ctn_backward_options o{};
@@ -64,19 +71,52 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
   }
 };
 
+struct GradOptions {
+  std::vector<Variable> grad_outputs = {};  // where to start; none or empty ones: from 1
+  std::vector<Variable> grad_inputs = {};   // added to the results
+  bool set_grad = false;                    // also set the gradients of the inputs
+  bool retain_grad = false;                 // keep those of intermediate variables
+  bool enable_double_backprop = false;
+  double loss_scale = 0;
+};
+
 // Gradients of outputs with respect to inputs, as chainer.grad; empty where an input has none.
 inline std::vector<Variable> grad(const std::vector<Variable>& outputs,
                                   const std::vector<Variable>& inputs,
-                                  bool enable_double_backprop = false) {
-  std::vector<ctn_variable> out, in, result(inputs.size(), nullptr);
-  for (const Variable& v : outputs) out.push_back(v.get());
-  for (const Variable& v : inputs) in.push_back(v.get());
+                                  const GradOptions& options = {}) {
+  const auto raw = [](const std::vector<Variable>& list) {
+    std::vector<ctn_variable> r;
+    r.reserve(list.size());
+    for (const Variable& v : list) r.push_back(v.get());
+    return r;
+  };
+  const auto fits = [](const std::vector<Variable>& given, size_t n, const char* name) {
+    if (!given.empty() && given.size() != n)
+      throw InvalidArgument(CTN_EINVAL, std::string(name) + ": " + std::to_string(given.size()) +
+                                            " for " + std::to_string(n));
+  };
+  fits(options.grad_outputs, outputs.size(), "grad_outputs");
+  fits(options.grad_inputs, inputs.size(), "grad_inputs");
+  const std::vector<ctn_variable> out = raw(outputs), in = raw(inputs),
+                                  start = raw(options.grad_outputs),
+                                  more = raw(options.grad_inputs);
+  std::vector<ctn_variable> result(inputs.size(), nullptr);
   ctn_grad_options o{};
   o.size = sizeof o;
-  o.enable_double_backprop = enable_double_backprop;
+  o.set_grad = options.set_grad;
+  o.retain_grad = options.retain_grad;
+  o.enable_double_backprop = options.enable_double_backprop;
+  o.loss_scale = options.loss_scale;
+  o.grad_outputs = start.empty() ? nullptr : start.data();
+  o.grad_inputs = more.empty() ? nullptr : more.data();
   check(ctn_grad_of(out.data(), static_cast<int32_t>(out.size()), in.data(),
                     static_cast<int32_t>(in.size()), &o, result.data()));
   return {result.begin(), result.end()};
+}
+inline std::vector<Variable> grad(const std::vector<Variable>& outputs,
+                                  const std::vector<Variable>& inputs,
+                                  bool enable_double_backprop) {
+  return grad(outputs, inputs, GradOptions{.enable_double_backprop = enable_double_backprop});
 }
 
 }  // namespace catena::inline cpp
