@@ -537,14 +537,13 @@ void call_op(Context& ctx, const Op& op, std::span<Variable* const> in,
     call_composite(c, out);
   else
     call_primitive(c, out);
-  if (hooked) run_hooks(ctx, CTN_HOOK_FORWARD_POST, op.id, c.in);
-  if (c.flags & kDebug) {
-    try {
-      check_nan(c, out);
-    } catch (...) {
-      for (Variable*& v : out) std::exchange(v, nullptr)->release();
-      throw;
-    }
+  if (!hooked && !(c.flags & kDebug)) return;
+  try {
+    if (hooked) run_hooks(ctx, CTN_HOOK_FORWARD_POST, op.id, c.in);
+    if (c.flags & kDebug) check_nan(c, out);
+  } catch (...) {
+    for (Variable*& v : out) std::exchange(v, nullptr)->release();
+    throw;
   }
 }
 

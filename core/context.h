@@ -91,7 +91,8 @@ class Context : public ctn_context_s {
   void untrack(Storage& s) noexcept;
 
   PlanCache plans;
-  std::mutex leaf_mutex;  // of backward passes that write gradients of leaves
+  // Of backward passes that write gradients of leaves: what an old one lets go of may run another.
+  std::recursive_mutex leaf_mutex;
   // Guards the copies in layouts of all storages, and their making.
   std::mutex layout_mutex;
 

@@ -59,6 +59,12 @@ class Frame {
 };
 constinit thread_local const Frame* Frame::t_top = nullptr;
 
+// Who is whose first parent. Taken where links are put together and fall apart, and for messages.
+std::mutex& parent_mutex() {
+  static auto* m = new std::mutex;
+  return *m;
+}
+
 void check_outputs(std::span<ctn_variable> out, std::string_view who) {
   if (std::ranges::find(out, nullptr) == out.end()) return;
   for (ctn_variable& v : out)
@@ -77,8 +83,8 @@ Link::~Link() {
   for (LinkItem& item : items_) {
     if (!item.child) continue;
     item.child->parents_.fetch_sub(1, std::memory_order_relaxed);
-    Link* own = this;
-    item.child->parent_.compare_exchange_strong(own, nullptr);
+    std::lock_guard lock(parent_mutex());
+    if (item.child->parent_ == this) item.child->parent_ = nullptr;
   }
 }
 
@@ -137,9 +143,10 @@ std::string Link::outputs_text(int32_t room) const {
 std::string Link::place() const {
   constexpr int kMostShown = 64;
   std::string path;
+  std::lock_guard lock(parent_mutex());  // no parent goes while its names are read
   const Link* link = this;
   for (int k = 0; k < kMostShown; ++k) {
-    const Link* parent = link->parent_.load();
+    const Link* parent = link->parent_;
     if (!parent) break;
     const auto item = std::ranges::find_if(
         parent->items_, [&](const LinkItem& i) { return i.child.get() == link; });
@@ -260,8 +267,8 @@ void Link::add_child(std::string_view name, Link& child) {
                          " would contain the link it is added to");
   add(name, child.ctx_).child = Ref<Link>::share(&child);
   child.parents_.fetch_add(1, std::memory_order_relaxed);
-  Link* none = nullptr;
-  child.parent_.compare_exchange_strong(none, this);
+  std::lock_guard lock(parent_mutex());
+  if (!child.parent_) child.parent_ = this;
 }
 
 const LinkItem& Link::at(std::string_view path) const {

@@ -90,8 +90,8 @@ class Link : public ctn_link_s {
   Ref<Link> copy_own(CopyMode mode, std::map<Variable*, Ref<Variable>>& params);
 
   std::atomic<int64_t> refs_{1};
-  std::atomic<int64_t> parents_{0};     // links that hold this one
-  std::atomic<Link*> parent_{nullptr};  // the first of them that is there, for messages
+  std::atomic<int64_t> parents_{0};  // links that hold this one
+  Link* parent_ = nullptr;           // the first of them that is there, for messages; guarded
   Context* ctx_;
   const LinkEntry* entry_;  // NULL for a chain
   int32_t n_out_;
