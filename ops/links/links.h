@@ -13,8 +13,9 @@
 namespace catena::links {
 
 // Adds a parameter whose initializer is `init` (see initializers.toml) or, if that is none, `name`
-// with `argument`. Its dtype is the initializer's argument of that kind, else float32, also where an
-// array gives the values; `dtype` (may be NULL) overrides. Without a shape it stays uninitialised.
+// with `argument`. Its dtype is the initializer's argument of that kind, else float32, whatever an
+// array that gives the values has; `dtype` (may be NULL) overrides. Without a shape it stays
+// uninitialised.
 void add_param(sdk::LinkRef link, std::string_view name, const ctn_value& init,
                std::string_view fallback, sdk::Value argument, const sdk::Dims* shape,
                const ctn_dtype* dtype = nullptr);

@@ -86,7 +86,8 @@ def function(op, inputs, options, every_output=False):
                             '};'))
         given = 'in, %d' % len(inputs)
     if op.attrs:
-        body.append(wrapped('  const Value values[] = {', values(op.attrs, positional, request), '};'))
+        given_values = values(op.attrs, positional, request)
+        body.append(wrapped('  const Value values[] = {', given_values, '};'))
         body.append(wrapped('  const ctn_value attrs[] = {', [
             'values[%d].c()' % k for k in range(len(op.attrs))], '};'))
         attrs = 'attrs, %d' % len(op.attrs)

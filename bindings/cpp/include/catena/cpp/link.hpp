@@ -153,9 +153,9 @@ class Chain : public Link {
   }
 };
 
-// A parameter for add_param. The initializer is a number, an array, the name of a class or a list of
-// its name and arguments, or a function that fills an array; not given: NaN. Without a shape the
-// parameter has none until it is initialised.
+// A parameter for add_param. The initializer is a number, an array, the name of a class, a list of
+// its name and arguments, or a function that fills an array; not given: NaN. Without a shape it has
+// none until it is initialised.
 inline Variable Parameter(const Value& initializer = {}, const std::optional<Shape>& shape = {},
                           ctn_dtype dtype = float32, ctn_context ctx = Context::current()) {
   const ctn_value v = initializer.c();
