@@ -158,8 +158,8 @@ def check_op(reader, op):
     if op.infer_checks and op.kind != 'primitive':
         reader.fail('infer_checks', 'only primitives have it')
     if op.kind == 'primitive' and several and not op.checks and not op.infer_checks:
-        reader.fail('checks', 'missing: a primitive of several inputs says how they fit each other, '
-                    'or infer_checks = true where its infer refuses all that do not')
+        reader.fail('checks', 'missing: a primitive of several inputs says how they fit each '
+                    'other, or infer_checks = true where its infer refuses all that do not')
     if 'backward' in op.callbacks and op.kind != 'primitive':
         reader.fail('callbacks', 'only primitives have backward')
     if 'nodiff' in op.flags and ('backward' in op.callbacks or op.grad):
