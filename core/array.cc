@@ -47,6 +47,32 @@ void check_ndim(size_t ndim) {
                          std::to_string(CTN_MAX_NDIM));
 }
 
+// Strides that show the elements of `a` in C order under another shape of as many; false if none
+// do. Axes of `a` that lie behind one another are one run, into which axes of the shape must fit.
+bool view_strides(const Array& a, std::span<const int64_t> shape, int64_t* out) {
+  size_t to = shape.size();
+  int64_t run = 1, step = 1, filled = 1;  // elements of the run, its last stride, elements placed
+  const auto fill_run = [&] {
+    while (to > 0 && filled < run) {
+      out[--to] = step * filled;
+      filled *= shape[to];
+    }
+    return filled == run;
+  };
+  for (size_t i = static_cast<size_t>(a.ndim); i-- > 0;) {
+    if (a.shape()[i] == 1) continue;
+    if (a.strides()[i] != run * step) {
+      if (!fill_run()) return false;
+      run = filled = 1;
+      step = a.strides()[i];
+    }
+    run *= a.shape()[i];
+  }
+  if (!fill_run()) return false;
+  while (to > 0) out[--to] = run * step;  // of size 1
+  return true;
+}
+
 // Lowest and highest element offset that a view touches.
 void view_range(std::span<const int64_t> shape, std::span<const int64_t> strides, int64_t& low,
                 int64_t& high) {
@@ -58,6 +84,16 @@ void view_range(std::span<const int64_t> shape, std::span<const int64_t> strides
 }
 
 }  // namespace
+
+int checked_dtype(ctn_dtype dtype) {
+  const int index = dtype_index(dtype);
+  if (index < 0)
+    fail_argument("dtype code " + std::to_string(dtype.code) + " with " +
+                      std::to_string(dtype.bits) + " bits and " + std::to_string(dtype.lanes) +
+                      " lanes is not supported",
+                  CTN_EDTYPE);
+  return index;
+}
 
 int64_t element_count(std::span<const int64_t> shape, int itemsize) {
   int64_t n = 1, bytes = itemsize;
@@ -190,15 +226,13 @@ Ref<Array> Array::make_view(const Array& base, std::span<const int64_t> shape,
 }
 
 Ref<Array> Array::wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*), void* user) {
-  const int dtype = dtype_index(t.dtype);
-  if (dtype < 0 || t.dtype.lanes != 1)
-    fail(CTN_EDTYPE, "wrap: dtype code " + std::to_string(t.dtype.code) + " with " +
-                         std::to_string(t.dtype.bits) + " bits is not supported");
-  if (t.ndim < 0 || (t.ndim > 0 && !t.shape)) fail(CTN_EINVAL, "wrap: bad number of dimensions");
+  const int dtype = checked_dtype(t.dtype);
+  if (t.ndim < 0) fail_argument("ndim is " + std::to_string(t.ndim));
+  if (t.ndim > 0 && !t.shape) fail_argument("shape is NULL");
   check_ndim(static_cast<size_t>(t.ndim));
   const std::span<const int64_t> shape(t.shape, static_cast<size_t>(t.ndim));
   const int64_t size = element_count(shape, kDtypeBytes[dtype]);
-  if (size && !t.data) fail(CTN_EINVAL, "wrap: data is NULL");
+  if (size && !t.data) fail_argument("data is NULL");
   int64_t strides[CTN_MAX_NDIM];
   if (t.strides)
     std::copy_n(t.strides, t.ndim, strides);
@@ -210,13 +244,14 @@ Ref<Array> Array::wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*
   if (size) view_range(shape, given, low, high);
   const int64_t item = kDtypeBytes[dtype];
   const int64_t bytes = checked_mul(checked_add(checked_sub(high, low), int64_t{1}), item);
-  if (t.byte_offset > INT64_MAX)
-    fail(CTN_EINVAL, "wrap: byte_offset is " + std::to_string(t.byte_offset));
+  if (t.byte_offset > INT64_MAX) fail_argument("byte_offset is " + std::to_string(t.byte_offset));
+  auto* first = static_cast<std::byte*>(t.data) + (size ? t.byte_offset : 0);
+  if (size && reinterpret_cast<uintptr_t>(first) % kDtypeBytes[dtype])
+    fail_argument("element 0 is not aligned to " + std::to_string(item) + " bytes");
   Context& ctx = *device.ctx;
   Storage* s = make_storage(ctx, device, header_bytes(shape.size()));
   s->flags = kStorageBorrowed;
   s->bytes = static_cast<uint64_t>(bytes);
-  auto* first = static_cast<std::byte*>(t.data) + (size ? t.byte_offset : 0);
   s->data = size ? first + low * item : first;
   s->drop = drop;
   s->drop_user = user;
@@ -274,20 +309,26 @@ Ref<Array> reshape_array(Array& a, std::span<const int64_t> shape) {
   int64_t full[CTN_MAX_NDIM];
   check_ndim(shape.size());
   int64_t known = 1;
-  int wild = -1;
+  int wild = -1, wilds = 0;
   for (size_t i = 0; i < shape.size(); ++i) {
     full[i] = shape[i];
-    if (shape[i] == -1 && wild < 0)
+    if (shape[i] == -1) {
       wild = static_cast<int>(i);
-    else
+      ++wilds;
+    } else {
       known = checked_mul(known, shape[i]);
+    }
   }
-  if (wild >= 0) full[wild] = known > 0 ? a.size / known : 0;
+  if (wilds > 1)
+    fail(CTN_EINVAL, "array shape " + shape_text(shape) + " has several unknown sizes");
+  if (wild >= 0 && known > 0) full[wild] = a.size / known;
   const std::span<const int64_t> target(full, shape.size());
-  if (element_count(target) != a.size)
+  if ((wild >= 0 && known == 0) || element_count(target) != a.size)
     fail(CTN_ESHAPE, "cannot reshape " + array_text(a) + " to " + shape_text(shape));
-  Ref<Array> base = to_contiguous(a);
   int64_t strides[CTN_MAX_NDIM];
+  if (!a.contiguous && view_strides(a, target, strides))
+    return Array::make_view(a, target, {strides, shape.size()}, 0);
+  const Ref<Array> base = to_contiguous(a);
   c_strides(target, strides);
   return Array::make_view(*base, target, {strides, shape.size()}, 0);
 }

@@ -96,10 +96,12 @@ struct Array : ctn_array_s {
 };
 
 inline Array* to_array(ctn_array a) {
-  if (!a) fail(CTN_EINVAL, "array is NULL");
+  if (!a) fail_argument("array is NULL");
   return static_cast<Array*>(a);
 }
 
+// Its number; throws CTN_EDTYPE.
+int checked_dtype(ctn_dtype dtype);
 // Product of a shape; throws CTN_EINVAL on negative sizes or overflow of element or byte count.
 int64_t element_count(std::span<const int64_t> shape, int itemsize = 1);
 // C-order strides in elements.

@@ -128,6 +128,10 @@ Context::~Context() {
   for (int32_t i = 0; i < device_count_.load(); ++i) delete devices_[static_cast<size_t>(i)].load();
 }
 
+void Context::retain() {
+  if (handles_.fetch_add(1, std::memory_order_relaxed) == 0) objects_.open();
+}
+
 void Context::release() {
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (objects_.close()) delete this;
@@ -293,6 +297,8 @@ Device& Context::add_device(const Backend& backend, int32_t id) {
 
 void Context::draw(int32_t kind, void* dst, int64_t n) {
   if (n < 0) fail(CTN_EINVAL, "random: n is " + std::to_string(n));
+  if (kind < CTN_RANDOM_UNIFORM || kind > CTN_RANDOM_GUMBEL)
+    fail(CTN_EINVAL, "there is no kind " + std::to_string(kind) + " of random numbers");
   std::lock_guard lock(random_mutex_);
   if (random_.size)
     checked_call("random", [&] { return random_.draw(random_.user, kind, dst, n); });

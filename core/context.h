@@ -45,7 +45,8 @@ inline constexpr int kMaxDevices = 64;
 class Context : public ctn_context_s {
  public:
   static Context* create(const ctn_context_options& options);
-  void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
+  // From 0 too: whoever holds an array has its context, and may want to keep it.
+  void retain();
   void release();
 
   // Small host objects: nodes, headers, small arrays. Throws CTN_ENOMEM. The context lives until
@@ -136,7 +137,7 @@ class Context : public ctn_context_s {
 };
 
 inline Context* to_context(ctn_context c) {
-  if (!c) fail(CTN_EINVAL, "context is NULL");
+  if (!c) fail_argument("context is NULL");
   return static_cast<Context*>(c);
 }
 

@@ -3,6 +3,8 @@
 #include "core/error.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <cstring>
 #include <new>
 
@@ -40,6 +42,9 @@ size_t cut(std::string_view text, size_t room) {
 }  // namespace
 
 void fail(ctn_status code, std::string text) { throw Error(code, std::move(text)); }
+void fail_argument(std::string text, ctn_status code) {
+  throw ArgumentError(code, std::move(text));
+}
 
 void rethrow_status(ctn_status code, std::string_view where) {
   const bool has_text = last.fresh && last.code == code;
@@ -81,9 +86,17 @@ void tell_current_exception(ExceptionSink to, void* user) noexcept {
   }
 }
 
-ctn_status store_current_exception() noexcept {
-  tell_current_exception(
-      [](void*, ctn_status code, std::string_view text) { store_error(code, text); }, nullptr);
+ctn_status store_current_exception(const char* function) noexcept {
+  try {
+    throw;
+  } catch (const ArgumentError& e) {
+    std::array<char, 512> text;
+    std::snprintf(text.data(), text.size(), "%s: %s", function ? function : "?", e.what());
+    store_error(e.code(), text.data());
+  } catch (...) {
+    tell_current_exception(
+        [](void*, ctn_status code, std::string_view text) { store_error(code, text); }, nullptr);
+  }
   return last.code;
 }
 

@@ -26,6 +26,14 @@ class Error : public std::exception {
 
 [[noreturn]] void fail(ctn_status code, std::string text);
 
+// An argument that no call can take, such as NULL for a handle. guarded() puts the name of the C
+// function before the text.
+class ArgumentError : public Error {
+ public:
+  using Error::Error;
+};
+[[noreturn]] void fail_argument(std::string text, ctn_status code = CTN_EINVAL);
+
 // Throws what a callback left behind: its status with the text it stored through host->fail.
 [[noreturn]] void rethrow_status(ctn_status code, std::string_view where);
 inline void check_status(ctn_status code, std::string_view where) {
@@ -46,8 +54,8 @@ void checked_call(std::string_view where, Call&& call) {
 
 // This thread's last error. Stored in a fixed buffer: reporting a failure never allocates.
 ctn_status store_error(ctn_status code, std::string_view text) noexcept;
-// Stores the exception being handled; call inside a catch block only.
-ctn_status store_current_exception() noexcept;
+// Stores the exception being handled; call inside a catch block only. `function` may be NULL.
+ctn_status store_current_exception(const char* function = nullptr) noexcept;
 // Hands code and text of the exception being handled to `to`; inside a catch block only.
 using ExceptionSink = void (*)(void* user, ctn_status code, std::string_view text);
 void tell_current_exception(ExceptionSink to, void* user) noexcept;
@@ -55,14 +63,14 @@ ctn_status last_error_code() noexcept;
 const char* last_error_text() noexcept;
 const char* status_name(ctn_status status) noexcept;
 
-// The firewall: runs body, turning every exception into a stored error.
+// The firewall: runs body, turning every exception into a stored error. `function` is the caller.
 template <class Body>
-ctn_status guarded(Body&& body) noexcept {
+ctn_status guarded(Body&& body, const char* function = __builtin_FUNCTION()) noexcept {
   try {
     body();
     return CTN_OK;
   } catch (...) {
-    return store_current_exception();
+    return store_current_exception(function);
   }
 }
 

@@ -105,7 +105,7 @@ class Link : public ctn_link_s {
 };
 
 inline Link* to_link(ctn_link l) {
-  if (!l) fail(CTN_EINVAL, "link is NULL");
+  if (!l) fail_argument("link is NULL");
   return static_cast<Link*>(l);
 }
 

@@ -66,7 +66,7 @@ struct MemoryPool::State {
   SizeTable large_out;
   uint64_t out = 0;
   uint64_t held = 0;
-  bool closed = false;
+  int64_t users = 1;  // closed at 0
 
   uint32_t slab_blocks(uint32_t c) const noexcept { return kSlabBytes / bytes_of[c]; }
   uint64_t slab_above(const void* p) const noexcept;
@@ -110,13 +110,18 @@ bool MemoryPool::put(void* p, uint64_t bytes) noexcept {
   cached.push(p);
   --s.out;
   ledger_.in(s.bytes_of[c]);
-  return s.closed && s.out == 0;
+  return s.users <= 0 && s.out == 0;
 }
 
 bool MemoryPool::close() noexcept {
   SpinGuard guard(ledger_.lock_);
-  state_->closed = true;
-  return state_->out == 0;
+  --state_->users;
+  return state_->users <= 0 && state_->out == 0;
+}
+
+void MemoryPool::open() noexcept {
+  SpinGuard guard(ledger_.lock_);
+  ++state_->users;
 }
 
 void* MemoryPool::get_classed(uint32_t c) noexcept {
@@ -211,7 +216,7 @@ bool MemoryPool::put_large(void* p) noexcept {
   s.large.insert(s.large_at_least(bytes), {bytes, p});
   --s.out;
   ledger_.in(bytes);
-  return s.closed && s.out == 0;
+  return s.users <= 0 && s.out == 0;
 }
 
 // Raw memory within the limit, if need be after giving cached blocks back.

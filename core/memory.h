@@ -95,8 +95,10 @@ class MemoryPool {
   // `bytes` as in get(). NULL is ignored. True if the pool is closed and this was the last block
   // out: exactly one caller learns that.
   bool put(void* p, uint64_t bytes) noexcept;
-  // From now on the last put() tells. True if nothing is out already.
+  // From now on the last put() tells. True if nothing is out already. open() takes one close()
+  // back, whichever comes first; the caller has a block out.
   bool close() noexcept;
+  void open() noexcept;
 
   // Gives cached blocks and empty slabs back to the source; bytes given back.
   uint64_t trim() noexcept;

@@ -107,7 +107,7 @@ class Optimizer : public ctn_optimizer_s {
 };
 
 inline Optimizer* to_optimizer(ctn_optimizer o) {
-  if (!o) fail(CTN_EINVAL, "optimizer is NULL");
+  if (!o) fail_argument("optimizer is NULL");
   return static_cast<Optimizer*>(o);
 }
 

@@ -107,7 +107,7 @@ struct Variable : ctn_variable_s {
 };
 
 inline Variable* to_variable(ctn_variable v) {
-  if (!v) fail(CTN_EINVAL, "variable is NULL");
+  if (!v) fail_argument("variable is NULL");
   return static_cast<Variable*>(v);
 }
 

@@ -9,6 +9,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/variable.h"
 
@@ -16,12 +17,13 @@ namespace catena {
 
 inline void require(const void* p, const char* what) {
   if (!p) [[unlikely]]
-    fail(CTN_EINVAL, std::string(what) + " is NULL");
+    fail_argument(std::string(what) + " is NULL");
 }
 
 template <class T>
 std::span<T> list(T* p, int32_t n, const char* what) {
-  if (n < 0) fail(CTN_EINVAL, std::string(what) + ": count is " + std::to_string(n));
+  if (n < 0) [[unlikely]]
+    fail_argument("count of " + std::string(what) + " is " + std::to_string(n));
   if (n > 0) require(p, what);
   return {p, static_cast<size_t>(n)};
 }
@@ -79,13 +81,5 @@ class VariableResults {
   std::vector<Variable*> heap_;
   Variable** data_;
 };
-
-inline int checked_dtype(ctn_dtype dtype, const char* what) {
-  const int index = dtype_index(dtype);
-  if (index < 0 || dtype.lanes != 1)
-    fail(CTN_EDTYPE, std::string(what) + ": dtype code " + std::to_string(dtype.code) + " with " +
-                         std::to_string(dtype.bits) + " bits is not supported");
-  return index;
-}
 
 }  // namespace catena

@@ -1,5 +1,5 @@
 // C functions of catena.h, section "arrays".
-#include <cstring>
+#include <memory>
 
 #include "core/capi/api.h"
 #include "core/intrinsic.h"
@@ -53,8 +53,7 @@ ctn_status ctn_array_new(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const i
   return guarded([&] {
     require(out, "out");
     Context& c = *to_context(ctx);
-    *out = Array::make(c.default_device(), checked_dtype(dtype, "array"), shape_of(ndim, shape))
-               .detach();
+    *out = Array::make(c.default_device(), checked_dtype(dtype), shape_of(ndim, shape)).detach();
   });
 }
 
@@ -64,8 +63,7 @@ ctn_status ctn_array_full(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const 
     require(value, "value");
     require(out, "out");
     Context& c = *to_context(ctx);
-    Ref<Array> a =
-        Array::make(c.default_device(), checked_dtype(dtype, "array"), shape_of(ndim, shape));
+    Ref<Array> a = Array::make(c.default_device(), checked_dtype(dtype), shape_of(ndim, shape));
     fill(*a, *value);
     *out = a.detach();
   });
@@ -76,8 +74,7 @@ ctn_status ctn_array_from_host(ctn_context ctx, ctn_dtype dtype, int32_t ndim, c
   return guarded([&] {
     require(out, "out");
     Context& c = *to_context(ctx);
-    Ref<Array> a =
-        Array::make(c.default_device(), checked_dtype(dtype, "array"), shape_of(ndim, shape));
+    Ref<Array> a = Array::make(c.default_device(), checked_dtype(dtype), shape_of(ndim, shape));
     if (a->size) require(data, "data");
     copy_from_host(*a, data);
     *out = a.detach();
@@ -90,9 +87,11 @@ ctn_status ctn_array_wrap(ctn_context ctx, const ctn_dltensor* t, void (*drop)(v
     require(t, "view");
     require(out, "out");
     Context& c = *to_context(ctx);
-    if (t->device.type != CTN_DEV_CPU || !c.default_device().host_memory)
-      fail(CTN_EINVAL, "wrap: only host memory on a device that uses host memory");
-    *out = Array::wrap(c.default_device(), *t, drop, user).detach();
+    Device& device = c.default_device();
+    if (t->device.type != CTN_DEV_CPU || t->device.id != 0 || !device.host_memory)
+      fail_argument("memory of device type " + std::to_string(t->device.type) + " id " +
+                    std::to_string(t->device.id) + " cannot be used by " + device.name);
+    *out = Array::wrap(device, *t, drop, user).detach();
   });
 }
 
@@ -122,15 +121,15 @@ ctn_status ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out) {
   return guarded([&] {
     require(out, "out");
     Array* array = to_array(a);
-    auto* e = new Export{};
+    auto e = std::make_unique<Export>();
+    array->fill_tensor(e->dl.dl_tensor);
     e->array = array;
     array->retain();
     array->storage->exports.fetch_add(1);
     e->dl.version = {CTN_DLPACK_MAJOR, CTN_DLPACK_MINOR};
-    e->dl.manager_ctx = e;
+    e->dl.manager_ctx = e.get();
     e->dl.deleter = release_export;
-    array->fill_tensor(e->dl.dl_tensor);
-    *out = &e->dl;
+    *out = &e.release()->dl;
   });
 }
 
@@ -144,8 +143,9 @@ void ctn_array_release(ctn_array a) {
 ctn_status ctn_array_view(ctn_array a, ctn_dltensor* out) {
   return guarded([&] {
     require(out, "out");
-    to_array(a)->fill_tensor(*out);
-    to_array(a)->ctx().synchronize();
+    const Array& array = *to_array(a);
+    array.ctx().synchronize();
+    array.fill_tensor(*out);
   });
 }
 
@@ -182,7 +182,7 @@ ctn_status ctn_array_copy(ctn_array a, ctn_dtype dtype, ctn_array* out) {
   return guarded([&] {
     require(out, "out");
     Array& array = *to_array(a);
-    const int to = dtype.lanes == 0 ? array.dtype : checked_dtype(dtype, "copy");
+    const int to = dtype.lanes == 0 ? array.dtype : checked_dtype(dtype);
     *out = copy_array(array, to).detach();
   });
 }

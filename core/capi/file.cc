@@ -42,7 +42,7 @@ std::vector<NamedArray> named(Context& ctx, const ctn_str* names, const ctn_arra
   for (size_t k = 0; k < keys.size(); ++k) {
     auto* a = static_cast<Array*>(given[k]);
     if (a && &a->ctx() != &ctx)
-      fail(CTN_EINVAL, "array " + quoted(view(keys[k])) + " belongs to another context");
+      fail_argument("array " + quoted(view(keys[k])) + " belongs to another context");
     items.push_back({view(keys[k]), a});
   }
   return items;

@@ -52,8 +52,8 @@ ctn_status ctn_parameter_new(ctn_context ctx, ctn_str initializer, const ctn_val
                      defs_of(Registry::get().find_initializer(view(initializer))));
     require(out, "out");
     if (shape) shape_of(ndim, shape);
-    *out = make_parameter(*to_context(ctx), view(initializer), own.get(),
-                          checked_dtype(dtype, "parameter"), shape, ndim)
+    *out = make_parameter(*to_context(ctx), view(initializer), own.get(), checked_dtype(dtype),
+                          shape, ndim)
                .detach();
   });
 }

@@ -462,6 +462,20 @@ TEST_CASE("a closed pool says when its last block comes home, once") {
   CHECK(pool.close());
 }
 
+TEST_CASE("a closed pool is opened again by who holds a block") {
+  Ledger ledger;
+  CountingSource source;
+  MemoryPool pool(ledger, source.source());
+  for (const bool open_first : {false, true}) {
+    void* block = pool.get(100);
+    if (open_first) pool.open();
+    CHECK_FALSE(pool.close());
+    if (!open_first) pool.open();
+    CHECK_FALSE(pool.put(block, 100));
+  }
+  CHECK(pool.close());
+}
+
 TEST_CASE("the pool's own tables may fail to grow") {
   CountingSource source;
   static constexpr uint64_t kBytes[] = {2 * kMiB, 8000, 192};
