@@ -1,4 +1,5 @@
 // C functions of catena.h, section "variables".
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -21,6 +22,30 @@ struct UserSlot {
 void drop_slot(void* p) noexcept {
   const std::unique_ptr<UserSlot> slot(static_cast<UserSlot*>(p));
   slot->ctx->shielded("drop of a variable's user slot", [&] { slot->drop(slot->user); });
+}
+
+void check_context(const Context* ctx, const Variable& v, const char* what) {
+  if (v.ctx != ctx) fail_argument(std::string(what) + " belongs to another context");
+}
+
+// A gradient must be of the kind of its variable.
+void check_fits(const Variable& v, const Variable& g, const char* what) {
+  check_context(v.ctx, g, what);
+  const Array &a = v.array(), &b = g.array();
+  if (a.dtype != b.dtype)
+    fail_argument(std::string(what) + " has dtype " + std::string(dtype_name(b.dtype)) +
+                      ", the variable has " + std::string(dtype_name(a.dtype)),
+                  CTN_EDTYPE);
+  if (!std::ranges::equal(a.shape(), b.shape()))
+    fail_argument(std::string(what) + " has shape " + shape_text(b.shape()) +
+                      ", the variable has " + shape_text(a.shape()),
+                  CTN_ESHAPE);
+}
+
+void check_all_fit(std::span<Variable* const> to, std::span<Variable* const> grads,
+                   const char* what) {
+  for (size_t i = 0; i < grads.size(); ++i)
+    if (grads[i]) check_fits(*to[i], *grads[i], what);
 }
 
 double checked_scale(double scale) {
@@ -84,6 +109,7 @@ ctn_status ctn_variable_add_grad(ctn_variable v, ctn_variable g) {
     const Ref<Variable> x = Ref<Variable>::share(to_variable(v));
     const Ref<Variable> more = Ref<Variable>::share(to_variable(g));
     const Ref<Variable> now = Ref<Variable>::share(x->grad);
+    if (now) check_fits(*now, *more, "gradient");
     const Ref<Variable> sum = now ? add_variables(*now, *more) : more;
     x->set_grad(sum.get());
   });
@@ -108,12 +134,12 @@ ctn_status ctn_variable_creator(ctn_variable v, int32_t* op, ctn_variable* in, i
                                 int32_t* n) {
   return guarded([&] {
     Node* node = to_variable(v)->creator;
-    if (op) *op = node && node->op ? node->op->id : -1;
-    const int32_t count = node ? node->n_in : 0;
-    if (n) *n = count;
     const std::span<ctn_variable> to = list(in, room, "in");
+    const int32_t count = node ? node->n_in : 0;
     for (int32_t i = 0; i < count && i < room; ++i)
       to[static_cast<size_t>(i)] = node->input(i).detach();
+    if (op) *op = node && node->op ? node->op->id : -1;
+    if (n) *n = count;
   });
 }
 
@@ -164,11 +190,17 @@ ctn_status ctn_grad_of(const ctn_variable* outputs, int32_t n_out, const ctn_var
     const VariableList out(outputs, n_out, "outputs"), in(inputs, n_in, "inputs");
     for (Variable* v : out.get()) require(v, "an output");
     for (Variable* v : in.get()) require(v, "an input");
+    if (!n_out) fail_argument("there are no outputs");
+    const Context* ctx = out.get()[0]->ctx;
+    for (Variable* v : out.get()) check_context(ctx, *v, "an output");
+    for (Variable* v : in.get()) check_context(ctx, *v, "an input");
     if (n_in) require(grads, "grads");
     ctn_grad_options o{};
     if (options) o = adopt(options, "grad options");
     const VariableList grad_out(o.grad_outputs, o.grad_outputs ? n_out : 0, "grad_outputs");
     const VariableList grad_in(o.grad_inputs, o.grad_inputs ? n_in : 0, "grad_inputs");
+    check_all_fit(out.get(), grad_out.get(), "an entry of grad_outputs");
+    check_all_fit(in.get(), grad_in.get(), "an entry of grad_inputs");
     GradOptions own;
     own.set_grad = o.set_grad != 0;
     own.retain_grad = o.retain_grad != 0;
