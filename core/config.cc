@@ -41,21 +41,40 @@ bool is_ternary(std::string_view key) {
   return false;
 }
 
+constexpr const char* kTernaryTexts = "'always', 'auto' or 'never'";
+
+bool is_ternary_text(std::string_view text) {
+  return text == "always" || text == "auto" || text == "never";
+}
+
+void check_key(std::string_view key) {
+  if (!flag_of(key) && !is_ternary(key) && !key.starts_with("user_"))
+    fail(CTN_EINVAL, "config has no key '" + std::string(key) + "' (own keys start with user_)");
+}
+
 void check_value(std::string_view key, const ctn_value& v) {
+  check_key(key);
   const std::string name(key);
-  if (flag_of(key) && v.kind != CTN_BOOL && v.kind != CTN_INT)
-    fail(CTN_EINVAL, "config '" + name + "' takes a bool");
   if (const std::string fault = value_fault(v); !fault.empty())
     fail(CTN_EINVAL, "config '" + name + "' is " + fault);
+  const bool number = v.kind == CTN_BOOL || v.kind == CTN_INT;
+  const char* takes = nullptr;
   if (is_ternary(key)) {
-    const std::string_view text = v.kind == CTN_STR ? std::string_view(v.u.s, v.n) : "";
-    if (text != "always" && text != "auto" && text != "never")
-      fail(CTN_EINVAL, "config '" + name + "' takes 'always', 'auto' or 'never'");
-  } else if (!flag_of(key) && key.substr(0, 5) != "user_") {
-    fail(CTN_EINVAL, "config has no key '" + name + "' (own keys start with user_)");
-  } else if (v.kind != CTN_BOOL && v.kind != CTN_INT && v.kind != CTN_STR) {
-    fail(CTN_EINVAL, "config '" + name + "' takes a bool, an int or a string");
+    if (v.kind != CTN_STR || !is_ternary_text({v.u.s, v.n})) takes = kTernaryTexts;
+  } else if (flag_of(key)) {
+    if (!number) takes = "a bool";
+  } else if (!number && v.kind != CTN_STR) {
+    takes = "a bool, an int or a string";
   }
+  if (takes) fail(CTN_EINVAL, "config '" + name + "' takes " + takes + ", not " + value_text(v));
+}
+
+// Empty unless the variable is set.
+std::string env_ternary(const char* variable) {
+  const char* text = secure_getenv(variable);
+  if (text && !is_ternary_text(text))
+    fail(CTN_EINVAL, std::string(variable) + "='" + text + "' is not " + kTernaryTexts);
+  return text ? text : "";
 }
 
 uint64_t next_config() {
@@ -89,21 +108,12 @@ Config::Config(bool use_env) : global_(kTrain | kEnableBackprop | kTypeCheck), i
   const char* check = secure_getenv("CHAINER_TYPE_CHECK");
   if (check && std::strcmp(check, "0") == 0) flags &= ~kTypeCheck;
   global_.store(flags);
-  const struct {
-    const char* env;
-    const char* key;
-  } texts[] = {{"CHAINER_USE_CUDNN", "use_cudnn"}, {"CHAINER_USE_IDEEP", "use_ideep"}};
-  for (const auto& t : texts) {
-    const char* v = secure_getenv(t.env);
-    if (!v) continue;
-    ctn_value value{};
-    value.kind = CTN_STR;
-    value.n = static_cast<uint32_t>(std::strlen(v));
-    value.u.s = v;
-    set_global(t.key, value);
-  }
   const char* cudnn = secure_getenv("CHAINER_CUDNN");
-  if (cudnn && std::strcmp(cudnn, "0") == 0) values_["use_cudnn"] = std::string("never");
+  const bool off = cudnn && std::strcmp(cudnn, "0") == 0;  // then the next is not even read
+  const std::string use_cudnn = off ? "never" : env_ternary("CHAINER_USE_CUDNN");
+  const std::string use_ideep = env_ternary("CHAINER_USE_IDEEP");
+  if (!use_cudnn.empty()) values_["use_cudnn"] = use_cudnn;
+  if (!use_ideep.empty()) values_["use_ideep"] = use_ideep;
 }
 
 Config::~Config() = default;
@@ -143,7 +153,10 @@ void Config::set_global(std::string_view key, const ctn_value& value) {
 
 void Config::set_local(std::string_view key, const ctn_value* value) {
   const bool remove = !value || value->kind == CTN_ABSENT;
-  if (!remove) check_value(key, *value);
+  if (remove)
+    check_key(key);
+  else
+    check_value(key, *value);
   std::lock_guard lock(mutex_);
   Overlay& o = overlay();
   if (const uint32_t bit = flag_of(key)) {

@@ -1,6 +1,8 @@
 // Intrinsic expressions: see intrinsic.h.
 #include "core/intrinsic.h"
 
+#include "core/value.h"
+
 namespace catena {
 namespace {
 
@@ -89,8 +91,11 @@ void copy_into(Array& dst, Array& src) {
 }
 
 void fill(Array& dst, const ctn_value& value) {
-  if (value.kind != CTN_FLOAT && value.kind != CTN_INT && value.kind != CTN_BOOL)
-    fail(CTN_EINVAL, "fill: the value must be a bool, an int or a float");
+  if (value.kind != CTN_FLOAT && value.kind != CTN_INT && value.kind != CTN_BOOL) {
+    const std::string fault = value_fault(value);
+    fail(CTN_EINVAL, "fill: the value is " + (fault.empty() ? value_text(value) : fault) +
+                         ", not a bool, an int or a float");
+  }
   Array* const args[] = {&dst};
   Intrinsic& row = value.kind == CTN_FLOAT ? fill_row() : fill_int_row();
   const uint64_t bits = value.u.raw;

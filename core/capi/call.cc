@@ -162,6 +162,8 @@ ctn_status ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in, c
                            " inputs and gives " + std::to_string(fn.row().n_out()) +
                            " outputs, called with " + std::to_string(n_in) + " and " +
                            std::to_string(n_out));
+    if (n_axes < 0)
+      fail(CTN_EINVAL, "[" + fn.name() + "] reduces " + std::to_string(n_axes) + " axes");
     const VariableList inputs(in, n_in, "in");
     require(out, "out");
     for (Variable* v : inputs.get()) {
@@ -173,7 +175,7 @@ ctn_status ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in, c
     Space space;
     if (fn.is_reduction()) {
       fn.find_space(request, space);
-      if (axes && (n_axes < 0 || n_axes > space.ndim))
+      if (axes && n_axes > space.ndim)
         fail(CTN_EINVAL, "[" + fn.name() + "] reduces " + std::to_string(n_axes) + " axes of " +
                              std::to_string(space.ndim));
       ctn_value axis{};

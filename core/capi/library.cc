@@ -155,13 +155,17 @@ ctn_status ctn_config_set(ctn_context ctx, ctn_str key, const ctn_value* value) 
 ctn_status ctn_config_get(ctn_context ctx, ctn_str key, ctn_value* out) {
   return guarded([&] {
     require(out, "out");
-    to_context(ctx)->config().get(view(key), out);
+    ctn_value value{};
+    to_context(ctx)->config().get(view(key), &value);
+    *out = value;
   });
 }
 ctn_status ctn_config_get_local(ctn_context ctx, ctn_str key, ctn_value* out) {
   return guarded([&] {
     require(out, "out");
-    to_context(ctx)->config().get_local(view(key), out);
+    ctn_value value{};
+    to_context(ctx)->config().get_local(view(key), &value);
+    *out = value;
   });
 }
 
