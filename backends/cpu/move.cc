@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace catena::cpu {
 namespace {
@@ -83,6 +84,15 @@ void take(const Run& run) {
   });
 }
 
+// Integers wrap.
+template <class Sum>
+Sum added(Sum a, Sum b) {
+  if constexpr (std::is_integral_v<Sum>)
+    return static_cast<Sum>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  else
+    return a + b;
+}
+
 // Threads share the columns, so that every element is summed in the order of the rows.
 template <class T, class Sum, class Index>
 void add_rows(const Run& run, Sum* sums, int64_t rows, int64_t columns) {
@@ -95,8 +105,7 @@ void add_rows(const Run& run, Sum* sums, int64_t rows, int64_t columns) {
     for (int64_t i = 0; i < n; ++i) {
       Sum* to = sums + row_number(at, i, rows) * columns;
       const T* from = src + i * columns;
-      for (int64_t c = begin; c < end; ++c)
-        to[c] = static_cast<Sum>(to[c] + static_cast<Sum>(from[c]));
+      for (int64_t c = begin; c < end; ++c) to[c] = added(to[c], static_cast<Sum>(from[c]));
     }
   });
 }

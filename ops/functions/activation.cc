@@ -80,7 +80,7 @@ namespace {
 Var matched(const Call& call, Ref y, int64_t axis_attr) {
   const sdk::Tensor x = call.in(0), p = call.in(1);
   const int64_t axis = axis_attr;
-  if (axis < 0 || axis + p.ndim() > x.ndim() ||
+  if (axis < 0 || axis > x.ndim() - p.ndim() ||
       !std::equal(p.shape().begin(), p.shape().end(), x.shape().begin() + axis))
     sdk::fail(CTN_ESHAPE, "the shape of y ", p.shape(), " does not match that of x ", x.shape(),
               " from axis ", axis);
