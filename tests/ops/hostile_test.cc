@@ -408,4 +408,11 @@ TEST_CASE("sizes beyond any memory are refused, windows beyond the image cost no
              1,
              CTN_EINVAL,
              "too large"});
+  check_row({"bias", {{{2, 3}}, {{3}}}, {attr("axis", most)}, 1, CTN_ESHAPE, "from axis"});
+  check_row({"put_add",
+             {{{2}, {CTN_DT_INT, 64, 1}, 9e18}, {{2}, kInt32, 0}},
+             {attr("n", int64_t{1})},
+             1,
+             CTN_OK,
+             ""});
 }
