@@ -11,8 +11,8 @@ from check import Tally, output
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LINK = re.compile(r'\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)')
 ROW = re.compile(r'^```toml\n(.*?)^```', re.M | re.S)
-VARIABLE = re.compile(r'\b(?:secure_getenv|env_true|safe_env|getenv)\([^"()]*"([A-Z_]+)"|'
-                      r'\{"(CHAINER_[A-Z_]+)", "')
+VARIABLE = re.compile(
+    r'\b(?:secure_getenv|env_true|env_ternary|safe_env|getenv)\([^"()]*"([A-Z_]+)"')
 FLAG = re.compile(r'\{"(\w+)", k[A-Z]\w+\}')
 TERNARY = re.compile(r'kTernaryKeys\[\] = \{([^}]*)\}')
 
