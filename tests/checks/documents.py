@@ -29,7 +29,7 @@ def variables_read():
         path = ROOT / name
         if path.suffix in {'.cc', '.h', '.hpp'} and path.is_file():
             for match in VARIABLE.finditer(path.read_text(encoding='utf-8')):
-                found.add(match[1] or match[2])
+                found.add(match[1])
     return found
 
 
