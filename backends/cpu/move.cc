@@ -48,7 +48,7 @@ void put_slice(const Run& run) {
   char* dst = y.data<char>();
   for (int k = 0; k < to.size(); ++k) {
     dst += start[static_cast<size_t>(k)] * to[k];
-    to[k] *= step[static_cast<size_t>(k)];
+    if (x.shape(k) > 1) to[k] *= step[static_cast<size_t>(k)];
   }
   copy_strided(run.exec(), x.shape(), item, dst, to, x.data<char>(), in_bytes(x.strides(), item));
 }

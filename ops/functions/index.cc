@@ -202,13 +202,16 @@ void slice_infer(const Call& call, Outs out) {
   const auto shape = call.ints(attr::slice::shape);
   const auto start = call.ints(attr::slice::start), step = call.ints(attr::slice::step);
   check_slice(x.shape(), shape, start, step);
+  // Of fewer than two elements along an axis the step may be any number, of none the start.
+  const bool empty = sdk::size_of(shape) == 0;
   Dims strides;
   int64_t offset = 0;
   for (int k = 0; k < x.ndim(); ++k) {
-    offset += start[static_cast<size_t>(k)] * x.stride(k);
-    strides.push(step[static_cast<size_t>(k)] * x.stride(k));
+    const auto at = static_cast<size_t>(k);
+    if (!empty) offset += start[at] * x.stride(k);
+    strides.push(shape[at] > 1 ? step[at] * x.stride(k) : x.stride(k));
   }
-  out[0].view(0, x.dtype(), shape, strides, sdk::size_of(shape) == 0 ? 0 : offset);
+  out[0].view(0, x.dtype(), shape, strides, offset);
 }
 
 void slice_backward(Grad& g) {

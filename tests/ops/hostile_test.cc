@@ -415,4 +415,23 @@ TEST_CASE("sizes beyond any memory are refused, windows beyond the image cost no
              1,
              CTN_OK,
              ""});
+  const Shape one = {1}, lowest = {INT64_MIN}, none = {0}, five = {5};
+  check_row({"slice",
+             {{{5}}},
+             {attr("shape", one), attr("start", one), attr("step", lowest)},
+             1,
+             CTN_OK,
+             ""});
+  check_row({"slice",
+             {{{5}}},
+             {attr("shape", none), attr("start", lowest), attr("step", lowest)},
+             1,
+             CTN_OK,
+             ""});
+  check_row({"put_slice",
+             {{{1}}},
+             {attr("shape", five), attr("start", one), attr("step", lowest)},
+             1,
+             CTN_OK,
+             ""});
 }
