@@ -332,12 +332,20 @@ void Context::log_current_exception(std::string_view who) const noexcept {
       &where);
 }
 
+// Waits for all devices, then throws what the first of them had to say.
 void Context::synchronize() {
+  std::exception_ptr first;
   for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
     const Device& d = *devices_[static_cast<size_t>(i)].load();
     const Backend* owner = d.backend->stream_owner;
-    if (owner && owner->def.sync) check_status(owner->def.sync(owner->def.self, d.dl.id), d.name);
+    if (!owner || !owner->def.sync) continue;
+    try {
+      checked_call(d.name, [&] { return owner->def.sync(owner->def.self, d.dl.id); });
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
   }
+  if (first) std::rethrow_exception(first);
 }
 
 }  // namespace catena
