@@ -70,8 +70,8 @@ TEST_CASE("running averages keep their digits when almost all of the old value s
 TEST_CASE("a gradient that is not a number spoils its own parameter only") {
   const Context ctx("cpu");
   struct Two : Chain {
-    L::EmbedID a = child("a", L::EmbedID(1, 2, {.initialW = 1.0}));
-    L::EmbedID b = child("b", L::EmbedID(1, 2, {.initialW = 1.0}));
+    L::EmbedID a = child("a", L::EmbedID(1, 2, 1.0));
+    L::EmbedID b = child("b", L::EmbedID(1, 2, 1.0));
   } two;
   optimizers::SGD sgd({.lr = 1});
   sgd.setup(two);
