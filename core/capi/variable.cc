@@ -48,6 +48,11 @@ void check_all_fit(std::span<Variable* const> to, std::span<Variable* const> gra
     if (grads[i]) check_fits(*to[i], *grads[i], what);
 }
 
+// A variable that held itself would never go.
+void check_other(ctn_variable v, ctn_variable g) {
+  if (v && v == g) fail_argument("the gradient is the variable itself");
+}
+
 double checked_scale(double scale) {
   if (!(scale >= 0) || std::isinf(scale))
     fail(CTN_EINVAL, "backward: loss_scale is " + std::to_string(scale) + ", not 0 or positive");
@@ -98,13 +103,17 @@ ctn_status ctn_variable_grad(ctn_variable v, ctn_variable* out) {
   });
 }
 ctn_status ctn_variable_set_grad(ctn_variable v, ctn_variable g) {
-  return guarded([&] { to_variable(v)->set_grad(static_cast<Variable*>(g)); });
+  return guarded([&] {
+    check_other(v, g);
+    to_variable(v)->set_grad(static_cast<Variable*>(g));
+  });
 }
 ctn_status ctn_variable_clear_grad(ctn_variable v) {
   return guarded([&] { to_variable(v)->set_grad(nullptr); });
 }
 ctn_status ctn_variable_add_grad(ctn_variable v, ctn_variable g) {
   return guarded([&] {
+    check_other(v, g);
     // Adding runs an op, and hooks of it may let go of either.
     const Ref<Variable> x = Ref<Variable>::share(to_variable(v));
     const Ref<Variable> more = Ref<Variable>::share(to_variable(g));

@@ -315,6 +315,10 @@ TEST_CASE("a kernel keeps its context, is counted, and refuses what it cannot ta
   ctx = Ctx();
   REQUIRE_OK(ctn_kernel_call(same, in, 2, nullptr, 0, 0, y.out(), 1));
   CHECK(values(y) == Floats{1, 4});
+  int32_t made_by = -7, n = -7;
+  REQUIRE_OK(ctn_variable_creator(y, &made_by, nullptr, 0, &n));
+  CHECK(made_by == -1);  // a kernel is no op, but has inputs
+  CHECK(n == 2);
 }
 
 TEST_CASE("a reduction kernel checks its axes") {

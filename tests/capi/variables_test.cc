@@ -107,6 +107,7 @@ TEST_CASE("a gradient of other shape, dtype or context is refused and the old on
       CHECK_FAILS(change(x, wide), CTN_EDTYPE, "float64");
       CHECK_FAILS(change(x, foreign), CTN_EINVAL, "context");
       CHECK_FAILS(change(nullptr, x), CTN_EINVAL, "variable is NULL");
+      CHECK_FAILS(change(x, x), CTN_EINVAL, "the gradient is the variable itself");
     }
     CHECK_FAILS(ctn_variable_add_grad(x, nullptr), CTN_EINVAL, "NULL");
     CHECK(grad(x) == (has_one ? Floats{5, 5} : Floats{}));
