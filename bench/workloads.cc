@@ -1,7 +1,7 @@
 // Steps of a model, timed one by one. Data are a rule, so that other frameworks can make the same;
 // a training step is forward, backward and update, built anew by eager calls.
 #include "bench.h"
-#include "models.h"
+#include "models/models.h"
 
 #include <sys/resource.h>
 
@@ -137,7 +137,7 @@ void print(const Options& o, const Context& ctx, const Workload& w, const Timing
 }
 
 const WorkloadRow* find(const std::string& name) {
-  for (const WorkloadRow& row : kWorkloads)
+  for (const WorkloadRow& row : workloads())
     if (row.name == name) return &row;
   return nullptr;
 }
@@ -148,7 +148,7 @@ bool is_workload(const std::string& name) { return find(name) != nullptr; }
 
 std::string workload_names() {
   std::string names;
-  for (const WorkloadRow& row : kWorkloads)
+  for (const WorkloadRow& row : workloads())
     names += (names.empty() ? "" : ", ") + std::string(row.name);
   return names;
 }
@@ -163,6 +163,7 @@ void run_workload(const Options& options) {
   const Context ctx(ContextOptions{.device = o.backend, .threads = o.threads, .seed = 1});
   Workload w = row.make();
   w.optimizer.setup(w.model);
+  for (const Hook& hook : w.hooks) w.optimizer.add_hook(hook);
   Inputs in(w, o.batch);
   const auto step = o.mode == "train" ? train_step : infer_step;
   const Timing timing = timed(
