@@ -12,6 +12,7 @@ using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_conv(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_embed(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_loss(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_lrn(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_matmul(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_move(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_noise(const ctn_host* host, ctn_plugin plugin);
@@ -20,8 +21,8 @@ ctn_status register_pooling(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_softmax(const ctn_host* host, ctn_plugin plugin);
 
 inline constexpr RegisterFn kKernelFiles[] = {
-    register_conv,  register_embed, register_loss,    register_matmul,  register_move,
-    register_noise, register_norm,  register_pooling, register_softmax,
+    register_conv, register_embed, register_loss, register_lrn,     register_matmul,
+    register_move, register_noise, register_norm, register_pooling, register_softmax,
     nullptr,  // ends the list
 };
 

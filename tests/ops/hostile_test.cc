@@ -244,6 +244,9 @@ TEST_CASE("arrays without elements") {
              1,
              CTN_ENOMEM,
              ""});
+  check_row({"local_response_normalization", {{{many, 3, 0}}}, {}, 1, CTN_OK, ""});
+  check_row({"local_response_normalization", {{{many, 0}}}, {}, 1, CTN_OK, ""});
+  check_row({"local_response_normalization", {{{0, 3}}}, {}, 1, CTN_OK, ""});
   check_row({"batch_norm", {{{many, 3, 0}}, {{3}}, {{3}}}, {attr("eps", 1e-5)}, 3, CTN_OK, ""});
   check_row({"sum", {{{many, 0}}}, {}, 1, CTN_OK, ""});
 }
@@ -338,6 +341,29 @@ TEST_CASE("internal ops check what they are given like all others") {
              "in_types[0].ndim >= 1"});
   check_row({"take", {{{}}, {{2}, kInt32, 0}}, {}, 1, CTN_ESHAPE, "in_types[0].ndim >= 1"});
   check_row({"dropout_random", {{{2}}}, {attr("ratio", 1.0)}, 2, CTN_EINVAL, "dropout_ratio"});
+}
+
+TEST_CASE("windows of channels have any width but a negative one") {
+  const int64_t most = INT64_MAX;
+  check_row({"local_response_normalization", {{{2, 3}}}, {attr("n", most)}, 1, CTN_OK, ""});
+  check_row({"local_response_normalization", {{{2, 3, 4}}}, {attr("n", kLarge)}, 1, CTN_OK, ""});
+  check_row({"local_response_normalization",
+             {{{2, 3}}},
+             {attr("n", int64_t{-1})},
+             1,
+             CTN_EINVAL,
+             "a window of -1 channels"});
+  check_row({"local_response_normalization", {{{2}}}, {}, 1, CTN_ESHAPE, "in_types[0].ndim >= 2"});
+  check_row({"channel_window_sum", {{{2, 3}}}, {attr("n", -most - 1)}, 1, CTN_EINVAL, "a window"});
+  const ctn_attr n = attr("n", most), k = attr("k", 1.0), alpha = attr("alpha", 1.0),
+                 beta = attr("beta", 0.5);
+  const std::vector<ctn_attr> all = {n, k, alpha, beta};
+  const ctn_dtype wide{CTN_DT_FLOAT, 64, 1};
+  const char* grad = "local_response_normalization_grad";
+  check_row({grad, {{{2, 3}}, {{2, 3}, wide}, {{2, 3}}}, all, 1, CTN_OK, ""});
+  check_row({grad, {{{2, 3}}, {{3}}, {{2, 3}}}, all, 1, CTN_ESHAPE, "in_types[1].shape"});
+  check_row({grad, {{{2, 3}}, {{2, 3}}, {{3, 3}}}, all, 1, CTN_ESHAPE, "in_types[2].shape"});
+  check_row({grad, {{{2, 3}}, {{2, 3}}, {{2, 3}, wide}}, all, 1, CTN_EDTYPE, "in_types[2].dtype"});
 }
 
 TEST_CASE("gradients have the dtype of their input, whatever the others have") {

@@ -303,7 +303,9 @@ TEST_CASE("bits do not depend on the number of threads") {
     for (const Shape& shape : {Shape{6, 3, 900}, Shape{40, 3, 8192}, Shape{40000, 3, 2}}) {
       const size_t n = static_cast<size_t>(shape[0] * shape[1] * shape[2]);
       const ctn_variable x = c.floats(shape, random_floats(n, 3));
-      add(c.call("batch_normalization", {x, gamma, beta}), x, c.floats(shape, random_floats(n, 4)));
+      const ctn_variable gy = c.floats(shape, random_floats(n, 4));
+      add(c.call("batch_normalization", {x, gamma, beta}), x, gy);
+      add(c.call("local_response_normalization", {x}), x, gy);
     }
     const ctn_variable w = c.floats({500, 64}, random_floats(500 * 64, 5));
     const ctn_variable e =
