@@ -51,6 +51,7 @@ Workload mnist_mlp();
 Workload lenet5();
 Workload vgg_cifar();
 Workload resnet50();
+Workload googlenet();
 
 struct WorkloadRow {
   const char* name;
