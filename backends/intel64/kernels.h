@@ -1,0 +1,19 @@
+// The files of kernels: each has one function that registers what it offers. plugin.cc calls them
+// in this order.
+#pragma once
+
+#include <catena/plugin.h>
+
+namespace catena::intel64 {
+
+using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
+
+// One line a file: ctn_status register_<file>(const ctn_host*, ctn_plugin), here and in the list.
+ctn_status register_conv(const ctn_host* host, ctn_plugin plugin);
+
+inline constexpr RegisterFn kKernelFiles[] = {
+    register_conv,
+    nullptr,  // ends the list
+};
+
+}  // namespace catena::intel64

@@ -1,0 +1,178 @@
+// Layouts: see layouts.h. A number is the position of a format in the table, and for filters of a
+// grouped convolution the number of groups above it.
+#include <intel64/layouts.h>
+
+#include <catena/sdk/kernel.hpp>
+#include <catena/sdk/tensor.hpp>
+
+#include <algorithm>
+
+namespace catena::intel64 {
+
+namespace {
+
+enum class Kind { kImage, kFilter, kGrouped };
+struct Format {
+  Tag tag;
+  Kind kind;
+};
+
+// Numbers count from 1 and keep their meaning: only append.
+constexpr Format kFormats[] = {
+    {Tag::nChw16c, Kind::kImage},       {Tag::nChw8c, Kind::kImage},
+    {Tag::OIhw16i16o, Kind::kFilter},   {Tag::OIhw16o16i, Kind::kFilter},
+    {Tag::OIhw8i8o, Kind::kFilter},     {Tag::OIhw8o8i, Kind::kFilter},
+    {Tag::Oihw16o, Kind::kFilter},      {Tag::Ohwi16o, Kind::kFilter},
+    {Tag::Ohwi8o, Kind::kFilter},       {Tag::Owhi16o, Kind::kFilter},
+    {Tag::gOIhw16i16o, Kind::kGrouped}, {Tag::gOIhw16o16i, Kind::kGrouped},
+    {Tag::gOIhw8i8o, Kind::kGrouped},   {Tag::gOIhw8o8i, Kind::kGrouped},
+    {Tag::gOihw16o, Kind::kGrouped},    {Tag::gOhwi16o, Kind::kGrouped},
+    {Tag::gOhwi8o, Kind::kGrouped},     {Tag::Goihw16g, Kind::kGrouped},
+    {Tag::Goihw8g, Kind::kGrouped},
+};
+constexpr uint64_t kImage16 = 1, kImage8 = 2;
+
+int64_t groups_of(uint64_t layout) {
+  return std::max<int64_t>(1, static_cast<int64_t>(layout >> 16));
+}
+
+const Format& format_of(uint64_t layout) {
+  const uint64_t k = layout & 0xffff;
+  if (k == 0 || k > std::size(kFormats))
+    sdk::fail(CTN_EINVAL, "intel64: ", layout, " is no layout of this backend");
+  return kFormats[k - 1];
+}
+
+Type type_of(ctn_dtype dtype) {
+  if (sdk::same_dtype(dtype, sdk::dtype_of(CTN_FLOAT32))) return Type::f32;
+  if (sdk::same_dtype(dtype, sdk::dtype_of(CTN_INT32))) return Type::s32;
+  sdk::fail(CTN_EUNSUPPORTED, "intel64: no layouts for ", sdk::dtype_name(dtype));
+}
+
+MdDims dims_of(std::span<const int64_t> shape, int64_t groups) {
+  MdDims dims(shape.begin(), shape.end());
+  if (groups > 1) {
+    dims.insert(dims.begin(), groups);
+    dims[1] /= groups;
+  }
+  return dims;
+}
+
+// An array for oneDNN, which sees filters of several groups with an axis for them.
+Md describe(std::span<const int64_t> shape, ctn_dtype dtype, uint64_t layout, int64_t groups) {
+  return with_onednn("layout", [&] {
+    const MdDims dims = dims_of(shape, groups);
+    const Type type = type_of(dtype);
+    if (layout != kPlain) return Md(dims, type, format_of(layout).tag);
+    MdDims strides(dims.size(), 1);
+    for (size_t k = dims.size(); k-- > 1;)
+      strides[k - 1] = strides[k] * std::max<int64_t>(1, dims[k]);
+    return Md(dims, type, strides);
+  });
+}
+
+}  // namespace
+
+uint64_t image_layout(int64_t channels) {
+  const int64_t block = channel_block();
+  if (block == 0 || channels < block) return kPlain;
+  return block == 16 ? kImage16 : kImage8;
+}
+
+uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t groups) {
+  const MdDims dims = dims_of(shape, groups);
+  for (size_t k = 0; k < std::size(kFormats); ++k) {
+    const Kind kind = groups > 1 ? Kind::kGrouped : Kind::kFilter;
+    if (kFormats[k].kind != kind || Md(dims, Type::f32, kFormats[k].tag, true) != chosen) continue;
+    return (groups > 1 ? static_cast<uint64_t>(groups) << 16 : 0) | (k + 1);
+  }
+  return kPlain;
+}
+
+Md describe(std::span<const int64_t> shape, ctn_dtype dtype, uint64_t layout) {
+  return describe(shape, dtype, layout, groups_of(layout));
+}
+
+Md describe_filters(std::span<const int64_t> shape, int64_t groups, bool open) {
+  if (open) return Md(dims_of(shape, groups), Type::f32, Tag::any);
+  return describe(shape, sdk::dtype_of(CTN_FLOAT32), kPlain, groups);
+}
+
+ctn_status CTN_CALL layout_bytes(void*, const ctn_dltensor* t, uint64_t layout, uint64_t* bytes) {
+  return sdk::guarded([&] {
+    const std::span<const int64_t> shape(t->shape, static_cast<size_t>(t->ndim));
+    *bytes = describe(shape, t->dtype, layout).get_size();
+  });
+}
+
+namespace {
+
+constexpr int64_t kPiece = 1 << 16;  // elements of a range
+
+// A reorder in ranges of `rows` elements of the first axis; the last may have fewer.
+class Reorder {
+ public:
+  Reorder(const sdk::Tensor& from, const sdk::Tensor& to)
+      : from_(from), to_(to), groups_(std::max(groups_of(from.layout()), groups_of(to.layout()))) {
+    const int64_t n = from.shape(0), unit = row_unit();
+    rows_ = n;
+    if (n % unit == 0 && from.size() > kPiece)
+      rows_ = std::max<int64_t>(1, kPiece / std::max<int64_t>(1, from.size() / n * unit)) * unit;
+    rows_ = std::min(rows_, n);
+    full_ = make(rows_);
+    if (n % rows_ != 0) last_ = make(n % rows_);
+    from_bytes_ = part(from_, rows_).get_size();
+    to_bytes_ = part(to_, rows_).get_size();
+  }
+
+  void run(ctn_exec exec) const {
+    sdk::parallel_for(exec, from_.shape(0), rows_, [&](int64_t begin, int64_t end) {
+      const auto k = static_cast<uint64_t>(begin / rows_);
+      const int64_t rows = end - begin;
+      const Md a = part(from_, rows), b = part(to_, rows);
+      (rows == rows_ ? full_ : last_)
+          .run({{DNNL_ARG_FROM, a, from_.data<char>() + k * from_bytes_},
+                {DNNL_ARG_TO, b, to_.data<char>() + k * to_bytes_}},
+               nullptr);
+    });
+  }
+
+ private:
+  // Filters lie in blocks of up to 16 along the first axis, those of groups in one piece.
+  int64_t row_unit() const {
+    int64_t unit = 1;
+    for (const uint64_t layout : {from_.layout(), to_.layout()}) {
+      if (layout == kPlain) continue;
+      const Kind kind = format_of(layout).kind;
+      unit = std::max(unit, kind == Kind::kImage ? 1 : kind == Kind::kFilter ? 16 : from_.shape(0));
+    }
+    return unit;
+  }
+  Md part(const sdk::Tensor& t, int64_t rows) const {
+    sdk::Dims shape(t.shape());
+    shape[0] = rows;
+    return describe(shape.span(), t.dtype(), t.layout(), groups_);
+  }
+  Primitive make(int64_t rows) const {
+    Primitive p = make_reorder(part(from_, rows), part(to_, rows));
+    if (p.scratch_bytes() != 0) sdk::fail(CTN_EINTERNAL, "oneDNN: a reorder wants scratch memory");
+    return p;
+  }
+
+  const sdk::Tensor from_, to_;
+  const int64_t groups_;
+  int64_t rows_;
+  uint64_t from_bytes_ = 0, to_bytes_ = 0;
+  Primitive full_, last_;
+};
+
+}  // namespace
+
+ctn_status CTN_CALL reorder(void*, ctn_exec exec, const ctn_tensor* src, const ctn_tensor* dst) {
+  return sdk::guarded([&] {
+    const sdk::Tensor from(*src), to(*dst);
+    if (from.size() != 0) Reorder(from, to).run(exec);
+  });
+}
+
+}  // namespace catena::intel64

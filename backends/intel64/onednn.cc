@@ -1,0 +1,138 @@
+// oneDNN: see onednn.h. Up to 2.x a primitive is described by an operation descriptor first.
+#include <intel64/onednn.h>
+
+#include <unordered_map>
+
+// Of OpenMP's runtime; its header belongs to one compiler.
+extern "C" int omp_get_max_threads(void);
+extern "C" void omp_set_num_threads(int n);
+
+namespace catena::intel64 {
+
+namespace {
+
+#if DNNL_VERSION_MAJOR >= 3
+template <class Kind, class... Args>
+typename Kind::primitive_desc describe(const dnnl::primitive_attr& attr, Args&&... args) {
+  return typename Kind::primitive_desc(engine(), std::forward<Args>(args)..., attr);
+}
+template <class Kind, class Hint, class... Args>
+typename Kind::primitive_desc describe_backward(const dnnl::primitive_attr& attr, const Hint& hint,
+                                                Args&&... args) {
+  return typename Kind::primitive_desc(engine(), std::forward<Args>(args)..., hint, attr);
+}
+#else
+template <class Kind, class... Args>
+typename Kind::primitive_desc describe(const dnnl::primitive_attr& attr, Args&&... args) {
+  return typename Kind::primitive_desc(typename Kind::desc(std::forward<Args>(args)...), attr,
+                                       engine());
+}
+template <class Kind, class Hint, class... Args>
+typename Kind::primitive_desc describe_backward(const dnnl::primitive_attr& attr, const Hint& hint,
+                                                Args&&... args) {
+  return typename Kind::primitive_desc(typename Kind::desc(std::forward<Args>(args)...), attr,
+                                       engine(), hint);
+}
+#endif
+
+// Scratch memory is ours, so that it stands in the context's ledger.
+dnnl::primitive_attr attributes() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+
+dnnl::convolution_forward::primitive_desc describe_forward(const ConvDesc& d) {
+  using Forward = dnnl::convolution_forward;
+  const auto kind = dnnl::prop_kind::forward_training;
+  if (d.b.get_size() == 0)
+    return describe<Forward>(attributes(), kind, kDirect, d.x, d.w, d.y, d.stride, d.dilate,
+                             d.pad_low, d.pad_high);
+  return describe<Forward>(attributes(), kind, kDirect, d.x, d.w, d.b, d.y, d.stride, d.dilate,
+                           d.pad_low, d.pad_high);
+}
+
+dnnl::engine* g_engine = nullptr;
+
+}  // namespace
+
+void start_onednn() {
+  if (g_engine) return;
+  with_onednn("engine", [] { g_engine = new dnnl::engine(dnnl::engine::kind::cpu, 0); });
+}
+
+const dnnl::engine& engine() { return *g_engine; }
+
+std::string onednn_version() {
+  const dnnl_version_t& v = *dnnl_version();
+  return sdk::text(v.major, ".", v.minor, ".", v.patch);
+}
+
+int64_t channel_block() {
+  const auto isa = static_cast<int>(dnnl::get_effective_cpu_isa());
+  const auto has = [isa](dnnl::cpu_isa wanted) {
+    return (isa & static_cast<int>(wanted)) == static_cast<int>(wanted);
+  };
+  if (has(dnnl::cpu_isa::avx512_core)) return 16;
+  return has(dnnl::cpu_isa::avx2) ? 8 : 0;
+}
+
+OneThread::OneThread() : before_(omp_get_max_threads()) {
+  if (before_ != 1) omp_set_num_threads(1);
+}
+OneThread::~OneThread() {
+  if (before_ != 1) omp_set_num_threads(before_);
+}
+
+void Primitive::run(std::span<const Arg> args, void* scratch) const {
+  with_onednn("a primitive", [&] {
+    dnnl::stream stream(engine());
+    std::unordered_map<int, dnnl::memory> all;
+    for (const Arg& a : args)
+      all.emplace(a.role, dnnl::memory(a.md, engine(), const_cast<void*>(a.data)));
+    if (scratch_bytes() != 0)
+      all.emplace(DNNL_ARG_SCRATCHPAD, dnnl::memory(scratch_, engine(), scratch));
+    primitive_.execute(stream, all);
+  });
+}
+
+Conv make_conv(Direction direction, const ConvDesc& d) {
+  return with_onednn("convolution", [&]() -> Conv {
+    const auto forward = describe_forward(d);
+    if (direction == Direction::kForward)
+      return {Primitive::make<decltype(forward), dnnl::convolution_forward>(forward),
+              forward.src_desc(), forward.weights_desc(), forward.dst_desc()};
+    if (direction == Direction::kData) {
+      using Data = dnnl::convolution_backward_data;
+      const auto desc = describe_backward<Data>(attributes(), forward, kDirect, d.x, d.w, d.y,
+                                                d.stride, d.dilate, d.pad_low, d.pad_high);
+      return {Primitive::make<decltype(desc), Data>(desc), desc.diff_src_desc(),
+              desc.weights_desc(), desc.diff_dst_desc()};
+    }
+    using Weights = dnnl::convolution_backward_weights;
+    const auto desc = describe_backward<Weights>(attributes(), forward, kDirect, d.x, d.w, d.y,
+                                                 d.stride, d.dilate, d.pad_low, d.pad_high);
+    return {Primitive::make<decltype(desc), Weights>(desc), desc.src_desc(),
+            desc.diff_weights_desc(), desc.diff_dst_desc()};
+  });
+}
+
+Primitive make_reorder(const Md& from, const Md& to) {
+  return with_onednn("reorder", [&] {
+    const dnnl::reorder::primitive_desc desc(engine(), from, engine(), to, attributes());
+    return Primitive::make<decltype(desc), dnnl::reorder>(desc);
+  });
+}
+
+Primitive make_product(const Md& a, Md& b, const Md& bias, const Md& y) {
+  return with_onednn("matmul", [&] {
+    const auto desc = bias.get_size() == 0 ? describe<dnnl::matmul>(attributes(), a, b, y)
+                                           : describe<dnnl::matmul>(attributes(), a, b, bias, y);
+    b = desc.weights_desc();
+    return Primitive::make<decltype(desc), dnnl::matmul>(desc);
+  });
+}
+
+}  // namespace catena::intel64

@@ -1,0 +1,108 @@
+// oneDNN as this backend sees it: descriptors of float32 data, primitives that run on one thread,
+// errors as ours. The one place that knows which version is there (2.6 or 3.x). Knows no op.
+#pragma once
+
+#include <catena/sdk/error.hpp>
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace catena::intel64 {
+
+using Md = dnnl::memory::desc;
+using MdDims = dnnl::memory::dims;
+using Tag = dnnl::memory::format_tag;
+using Type = dnnl::memory::data_type;
+
+// Opens the engine. Throws sdk::Error.
+void start_onednn();
+const dnnl::engine& engine();
+// "3.4.1": of the library that runs, which may be newer than the headers.
+std::string onednn_version();
+// Channels of a block in the layouts that fit this processor: 16, 8, or 0 where there are none.
+int64_t channel_block();
+
+// oneDNN takes its threads from OpenMP. While one of these lives, this thread is all there is:
+// parallel work is ours, cut by the shape alone.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+// Runs body with one thread; what oneDNN throws becomes an sdk::Error.
+template <class Body>
+auto with_onednn(const char* what, Body&& body) {
+  const OneThread one;
+  try {
+    return body();
+  } catch (const dnnl::error& e) {
+    const ctn_status status = e.status == dnnl_out_of_memory   ? CTN_ENOMEM
+                              : e.status == dnnl_unimplemented ? CTN_EUNSUPPORTED
+                                                               : CTN_EINTERNAL;
+    sdk::fail(status, "oneDNN: ", what, ": ", e.message);
+  }
+}
+
+// A primitive and what it asks of its arguments. Run by many threads at once.
+class Primitive {
+ public:
+  Primitive() = default;
+  template <class Desc, class Kind>
+  static Primitive make(const Desc& desc) {
+    Primitive p;
+    p.primitive_ = Kind(desc);
+    p.scratch_ = desc.scratchpad_desc();
+    return p;
+  }
+  size_t scratch_bytes() const { return scratch_.get_size(); }
+
+  struct Arg {
+    int role;  // DNNL_ARG_*
+    const Md& md;
+    const void* data;
+  };
+  // scratch: scratch_bytes() of them, of this run alone.
+  void run(std::span<const Arg> args, void* scratch) const;
+  void run(std::initializer_list<Arg> args, void* scratch) const {
+    run(std::span(args.begin(), args.size()), scratch);
+  }
+
+ private:
+  dnnl::primitive primitive_;
+  Md scratch_;
+};
+
+// ---- convolutions
+
+enum class Direction { kForward, kData, kWeights };
+
+struct ConvDesc {
+  Md x, w, y, b;  // b: zero where there is none
+  MdDims stride, dilate, pad_low, pad_high;
+};
+
+struct Conv {
+  Primitive primitive;
+  Md x, w, y;  // with what was left open (any) chosen
+};
+Conv make_conv(Direction direction, const ConvDesc& desc);
+
+// ---- others
+
+// From one layout to another.
+Primitive make_reorder(const Md& from, const Md& to);
+// a times b, plus bias where there is one. b may be left open; its choice is given back.
+Primitive make_product(const Md& a, Md& b, const Md& bias, const Md& y);
+
+}  // namespace catena::intel64

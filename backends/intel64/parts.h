@@ -1,0 +1,52 @@
+// Work on images in parts that several threads may take: how many images make a part follows from
+// the shape alone, so that results do not depend on the number of threads.
+#pragma once
+
+#include <catena/sdk/kernel.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+namespace catena::intel64 {
+
+struct Parts {
+  int64_t images = 0;  // of all parts together
+  int64_t each = 1;    // of a part; the last may have fewer
+  int64_t count() const { return (images + each - 1) / each; }
+  int64_t size(int64_t k) const { return std::min(each, images - k * each); }
+  int64_t rest() const { return images % each; }  // of a last part that is smaller, or 0
+};
+
+// Up to eight parts, none so small (in positions of the smaller image) that a primitive would run
+// at a fraction of its speed.
+inline Parts cut_images(int64_t images, int64_t positions) {
+  constexpr int64_t kMost = 8, kLeastPositions = 49;
+  const int64_t fast = (kLeastPositions + positions - 1) / std::max<int64_t>(1, positions);
+  return {images, std::min(images, std::max((images + kMost - 1) / kMost, fast))};
+}
+
+// body(k, scratch) for k of [0, n) on the runtime's threads; scratch: `bytes` of the part's own.
+template <class Body>
+void for_parts(const sdk::Run& run, int64_t n, size_t bytes, Body&& body) {
+  constexpr int64_t kMostSlots = 64;
+  const int64_t slots = std::min({n, int64_t{run.threads()}, kMostSlots});
+  const size_t step = (bytes + 63) / 64 * 64;
+  char* memory = bytes ? run.scratch<char>(slots * static_cast<int64_t>(step)) : nullptr;
+  std::atomic<uint64_t> taken{0};
+  sdk::parallel_for(run, n, 1, [&](int64_t k, int64_t) {
+    if (!memory) return body(k, static_cast<char*>(nullptr));
+    // As many threads as slots: there always is a free one.
+    uint64_t seen = taken.load(std::memory_order_relaxed), slot = 0;
+    do slot = ~seen & (seen + 1);
+    while (!taken.compare_exchange_weak(seen, seen | slot, std::memory_order_acquire));
+    struct Return {
+      std::atomic<uint64_t>& taken;
+      uint64_t slot;
+      ~Return() { taken.fetch_and(~slot, std::memory_order_release); }
+    } back{taken, slot};
+    body(k, memory + static_cast<size_t>(__builtin_ctzll(slot)) * step);
+  });
+}
+
+}  // namespace catena::intel64
