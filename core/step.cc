@@ -2,6 +2,7 @@
 // and devices. All memory is there before the first weight changes.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "core/intrinsic.h"
 #include "core/optimizer.h"
@@ -210,28 +211,35 @@ void Step::prepare_states(Work& w) {
 // else holds too can be among them.
 void Step::find_overlaps() {
   struct Range {
-    const std::byte *begin, *end;
+    const Storage* owner;  // NULL: borrowed, which may be anybody's
+    uintptr_t begin, end;  // offsets in its plain data (which need not be there), or addresses
     Work* work;
   };
   std::vector<Range> ranges;
   for (Work& w : work_) {
     const Array& a = w.param->array();
-    const bool may = a.refs.load() > 1 || a.storage->refs.load() > 1 ||
-                     (a.storage->flags & kStorageBorrowed) != 0;
-    if (!may || a.size == 0) continue;
+    const Storage& s = *a.storage;
+    const bool borrowed = (s.flags & kStorageBorrowed) != 0;
+    if (a.size == 0 || !(borrowed || a.refs.load() > 1 || s.refs.load() > 1)) continue;
     int64_t last = 0, first = 0;
     for (int32_t d = 0; d < a.ndim; ++d) {
       const int64_t reach =
           (a.shape()[static_cast<size_t>(d)] - 1) * a.strides()[static_cast<size_t>(d)];
       (reach < 0 ? first : last) += reach;
     }
-    ranges.push_back({a.data() + first * a.itemsize(), a.data() + (last + 1) * a.itemsize(), &w});
+    const auto start =
+        static_cast<uintptr_t>(a.offset) + (borrowed ? reinterpret_cast<uintptr_t>(s.data) : 0);
+    const auto at = [&](int64_t k) { return start + static_cast<uintptr_t>(k * a.itemsize()); };
+    ranges.push_back({borrowed ? nullptr : &s, at(first), at(last + 1), &w});
   }
-  std::ranges::sort(ranges, {}, &Range::begin);
+  std::ranges::sort(ranges, [](const Range& a, const Range& b) {
+    return std::tie(a.owner, a.begin) < std::tie(b.owner, b.begin);
+  });
   for (size_t k = 1; k < ranges.size(); ++k) {
-    if (ranges[k - 1].end > ranges[k].begin)
-      ranges[k - 1].work->alone = ranges[k].work->alone = true;
-    if (ranges[k - 1].end > ranges[k].end) ranges[k].end = ranges[k - 1].end;
+    Range &a = ranges[k - 1], &b = ranges[k];
+    if (a.owner != b.owner || a.end <= b.begin) continue;
+    a.work->alone = b.work->alone = true;
+    b.end = std::max(a.end, b.end);
   }
 }
 

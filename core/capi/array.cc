@@ -140,6 +140,12 @@ void ctn_array_release(ctn_array a) {
   if (a) static_cast<Array*>(a)->release();
 }
 
+ctn_status ctn_array_spec(ctn_array a, ctn_dltensor* out) {
+  return guarded([&] {
+    require(out, "out");
+    to_array(a)->describe(*out);
+  });
+}
 ctn_status ctn_array_view(ctn_array a, ctn_dltensor* out) {
   return guarded([&] {
     require(out, "out");

@@ -85,6 +85,12 @@ ctn_status ctn_variable_array(ctn_variable v, ctn_array* out) {
     *out = &a;
   });
 }
+ctn_status ctn_variable_spec(ctn_variable v, ctn_dltensor* out) {
+  return guarded([&] {
+    require(out, "out");
+    to_variable(v)->array().describe(*out);
+  });
+}
 ctn_status ctn_variable_view(ctn_variable v, ctn_dltensor* out) {
   return guarded([&] {
     require(out, "out");

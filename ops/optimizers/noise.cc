@@ -20,7 +20,7 @@ sdk::Array noise_like(sdk::Ref param, double deviation) {
   sdk::check(sdk::api().array_copy(wide.get(), param.dtype(), &narrow));
   sdk::Array made = sdk::Array::take(narrow);
   ctn_array moved = nullptr;
-  sdk::check(sdk::api().array_to_device(made.get(), param.view().device, &moved));
+  sdk::check(sdk::api().array_to_device(made.get(), param.spec().device, &moved));
   return sdk::Array::take(moved);
 }
 

@@ -255,6 +255,23 @@ TEST_CASE("a layout goes from call to call; plain data appears when somebody loo
   CHECK(values(m.call("add_in", m.call("add_in", x, {1, 9}), {1, 0})) == Doubles{3, 4, 5, 6});
 }
 
+TEST_CASE("asking for shape and dtype leaves the data where it is") {
+  const Mirror m;
+  const Var y = m.call("add_in", constant(m.numbers({2, 3})), {1, 7});
+  const int before = g_seen.reorders;
+  ctn_dltensor t;
+  REQUIRE_OK(ctn_variable_spec(y, &t));
+  Arr a;
+  REQUIRE_OK(ctn_variable_array(y, a.out()));
+  REQUIRE_OK(ctn_array_spec(a, &t));
+  CHECK(t.data == nullptr);
+  CHECK(t.ndim == 2);
+  CHECK(t.shape[1] == 3);
+  CHECK(t.strides[0] == 3);
+  CHECK(t.dtype.bits == 32);
+  CHECK(g_seen.reorders == before);
+}
+
 TEST_CASE("elements are not run through where a layout pads them") {
   const Mirror m;
   const Var y = m.call("twice", m.call("add_in", constant(m.numbers({3})), {1, 9}));
@@ -314,6 +331,25 @@ TEST_CASE("borrowed memory and views are converted for the call alone") {
   CHECK(values(m.call("add_in", x, {1, 7})) == Doubles{12, 3, 4, 5});
   REQUIRE_OK(ctn_array_strided(wrapped, 1, shape, strides, start, reversed.out()));
   CHECK(values(m.call("add_in", constant(reversed), {1, 7})) == Doubles{5, 4, 3, 12});
+}
+
+TEST_CASE("an update leaves weights in the layout they share with their gradients") {
+  const Ctx plain = context();  // the test plugin's classes
+  const Mirror m;
+  Arr w, g;
+  REQUIRE_OK(ctn_variable_array(m.call("add_in", constant(m.numbers({4})), {0, 7}), w.out()));
+  REQUIRE_OK(ctn_variable_array(m.call("add_in", constant(m.numbers({4})), {9, 7}), g.out()));
+  Var weights;
+  REQUIRE_OK(ctn_variable_new(w, 1, weights.out()));  // `w` is held here, as by a graph
+  REQUIRE_OK(ctn_variable_set_grad(weights, constant(g)));
+  const Net model = chain(m.ctx);
+  REQUIRE_OK(ctn_link_add_param(model, str("w"), weights));
+  const Opt plainly = optimizer(m.ctx, "Plain", {of(0.5)});
+  REQUIRE_OK(ctn_optimizer_setup(plainly, model));
+  const int before = g_seen.reorders;
+  REQUIRE_OK(ctn_optimizer_update(plainly));
+  CHECK(g_seen.reorders == before);
+  CHECK(values(w) == Doubles{-4, -3.5, -3, -2.5});
 }
 
 TEST_CASE("a failing conversion is the call's failure and changes nothing") {

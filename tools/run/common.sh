@@ -3,7 +3,7 @@
 
 declare -A packages=(
   [build]='g++ meson ninja-build pkg-config python3 ccache zlib1g-dev libboost-dev
-    libboost-filesystem-dev nlohmann-json3-dev'
+    libboost-filesystem-dev libdnnl-dev nlohmann-json3-dev'
   [demo]='libcairo2-dev dataset-fashion-mnist'
   [bare]='debootstrap'
   [format]='clang-format'

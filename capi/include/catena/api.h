@@ -53,6 +53,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* array_to_dlpack)(ctn_array a, ctn_dlpack** out);
   void(CTN_CALL* array_retain)(ctn_array a);
   void(CTN_CALL* array_release)(ctn_array a);
+  ctn_status(CTN_CALL* array_spec)(ctn_array a, ctn_dltensor* out);
   ctn_status(CTN_CALL* array_view)(ctn_array a, ctn_dltensor* out);
   ctn_status(CTN_CALL* array_to_host)(ctn_array a, void* dst, uint64_t bytes);
   ctn_status(CTN_CALL* array_set)(ctn_array a, const void* src, uint64_t bytes);
@@ -74,6 +75,7 @@ typedef struct ctn_api {
   void(CTN_CALL* variable_retain)(ctn_variable v);
   void(CTN_CALL* variable_release)(ctn_variable v);
   ctn_status(CTN_CALL* variable_array)(ctn_variable v, ctn_array* out);
+  ctn_status(CTN_CALL* variable_spec)(ctn_variable v, ctn_dltensor* out);
   ctn_status(CTN_CALL* variable_view)(ctn_variable v, ctn_dltensor* out);
   ctn_status(CTN_CALL* variable_set_array)(ctn_variable v, ctn_array a);
   ctn_status(CTN_CALL* variable_grad)(ctn_variable v, ctn_variable* out);

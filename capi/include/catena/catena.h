@@ -187,6 +187,9 @@ CTN_API ctn_status CTN_CALL ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t
 CTN_API ctn_status CTN_CALL ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out);
 CTN_API void CTN_CALL ctn_array_retain(ctn_array a);
 CTN_API void CTN_CALL ctn_array_release(ctn_array a);
+/* Shape, strides, dtype and device, borrowed as long as the array lives; `data` is NULL. Touches no
+ * memory of the device and waits for nothing. */
+CTN_API ctn_status CTN_CALL ctn_array_spec(ctn_array a, ctn_dltensor* out);
 /* Shape, strides, dtype, memory; borrowed as long as the array lives. Waits for all pending work of
  * the context, so that the memory may be read at once; its errors are returned here. */
 CTN_API ctn_status CTN_CALL ctn_array_view(ctn_array a, ctn_dltensor* out);
@@ -263,6 +266,9 @@ CTN_API void CTN_CALL ctn_variable_retain(ctn_variable v);
 CTN_API void CTN_CALL ctn_variable_release(ctn_variable v);
 /* The array, new; CTN_EINVAL for an uninitialised parameter. */
 CTN_API ctn_status CTN_CALL ctn_variable_array(ctn_variable v, ctn_array* out);
+/* ctn_array_spec of the array, borrowed until v changes; CTN_EINVAL for an uninitialised
+ * parameter. */
+CTN_API ctn_status CTN_CALL ctn_variable_spec(ctn_variable v, ctn_dltensor* out);
 /* The array's shape, strides, dtype and memory, borrowed until v changes. Cheaper than the above,
  * and unlike ctn_array_view it does not wait: where the backend is asynchronous, ctn_synchronize
  * comes before the memory is read. CTN_EINVAL for an uninitialised parameter. */

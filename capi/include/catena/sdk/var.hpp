@@ -85,14 +85,20 @@ class Ref {
     check(api().variable_view(p_, &t));
     return t;
   }
+  // The same without the memory, which is left as it is.
+  ctn_dltensor spec() const {
+    ctn_dltensor t;
+    check(api().variable_spec(p_, &t));
+    return t;
+  }
   Dims shape() const {
-    const ctn_dltensor t = view();
+    const ctn_dltensor t = spec();
     return Dims(std::span<const int64_t>(t.shape, static_cast<size_t>(t.ndim)));
   }
-  int64_t shape(int k) const { return view().shape[k]; }
-  int ndim() const { return view().ndim; }
+  int64_t shape(int k) const { return spec().shape[k]; }
+  int ndim() const { return spec().ndim; }
   int64_t size() const { return size_of(shape()); }
-  ctn_dtype dtype() const { return view().dtype; }
+  ctn_dtype dtype() const { return spec().dtype; }
   Array array() const {
     ctn_array a = nullptr;
     check(api().variable_array(p_, &a));

@@ -116,13 +116,19 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
     check(ctn_array_view(get(), &t));
     return t;
   }
+  // The same without the memory, which is left as it is.
+  ctn_dltensor spec() const {
+    ctn_dltensor t{};
+    check(ctn_array_spec(get(), &t));
+    return t;
+  }
   Shape shape() const {
-    const ctn_dltensor t = view();
+    const ctn_dltensor t = spec();
     return {t.shape, t.shape + t.ndim};
   }
-  ctn_dtype dtype() const { return view().dtype; }
+  ctn_dtype dtype() const { return spec().dtype; }
   int64_t size() const {
-    const ctn_dltensor t = view();
+    const ctn_dltensor t = spec();
     int64_t n = 1;
     for (int32_t i = 0; i < t.ndim; ++i) n *= t.shape[i];
     return n;

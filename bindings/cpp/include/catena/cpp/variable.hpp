@@ -27,7 +27,7 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
   }
   Shape shape() const {
     ctn_dltensor t{};
-    check(ctn_variable_view(get(), &t));
+    check(ctn_variable_spec(get(), &t));
     return {t.shape, t.shape + t.ndim};
   }
   ctn_dtype dtype() const { return array().dtype(); }

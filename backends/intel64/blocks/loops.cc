@@ -1,0 +1,124 @@
+// Loops over blocks of channels for the instruction set of this file's flags; compiled once per
+// set.
+#include <intel64/blocks/loops.h>
+
+namespace catena::intel64::CTN_ISA {
+namespace {
+
+constexpr int kB = CTN_BLOCK;
+using V = float __attribute__((vector_size(kB * sizeof(float)), may_alias, aligned(4)));
+using I = int32_t __attribute__((vector_size(kB * sizeof(int32_t)), may_alias, aligned(4)));
+
+V load(const float* p) { return *reinterpret_cast<const V*>(p); }
+I load(const int32_t* p) { return *reinterpret_cast<const I*>(p); }
+void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
+void store(int32_t* p, I v) { *reinterpret_cast<I*>(p) = v; }
+
+constexpr int64_t kRun = 64;  // positions summed up in float
+
+// Runs are centred on their own mean, so that no digits are lost where a mean is large beside the
+// deviation.
+void moments(BlockMoments* all, const float* x, int64_t n) {
+  for (int64_t at = 0; at < n; at += kRun) {
+    const float* p = x + at * kB;
+    const int64_t m = n - at < kRun ? n - at : kRun;
+    const double count = static_cast<double>(m);
+    V total{};
+    for (int64_t i = 0; i < m; ++i) total += load(p + i * kB);
+    const V centre = total / static_cast<float>(m);
+    V left{}, squares{};
+    for (int64_t i = 0; i < m; ++i) {
+      const V d = load(p + i * kB) - centre;
+      left += d;
+      squares += d * d;
+    }
+    const double all_count = all->count + count, share = count / all_count;
+    for (int c = 0; c < kB; ++c) {
+      const double rest = left[c] / count;  // of rounding the centre
+      const double mean = centre[c] + rest, d = mean - all->mean[c];
+      all->squares[c] += squares[c] - rest * rest * count + d * d * all->count * share;
+      all->mean[c] += d * share;
+    }
+    all->count = all_count;
+  }
+}
+
+void affine(float* y, const float* x, const BlockAffine* k, int64_t n) {
+  const V mean = load(k->mean), scale = load(k->scale), shift = load(k->shift);
+  for (int64_t i = 0; i < n * kB; i += kB) store(y + i, (load(x + i) - mean) * scale + shift);
+}
+
+void dots(BlockDots* all, const float* gy, const float* x, const float* centre, int64_t n) {
+  const V mean = load(centre);
+  for (int64_t at = 0; at < n; at += kRun) {
+    const int64_t end = n - at < kRun ? n : at + kRun;
+    V sum{}, dot{};
+    for (int64_t i = at * kB; i < end * kB; i += kB) {
+      const V g = load(gy + i);
+      sum += g;
+      dot += g * (load(x + i) - mean);
+    }
+    for (int c = 0; c < kB; ++c) {
+      all->sum[c] += sum[c];
+      all->dot[c] += dot[c];
+    }
+  }
+}
+
+void slope(float* gx, const float* gy, const float* x, const BlockSlope* k, int64_t n) {
+  const V mean = load(k->mean), scale = load(k->scale);
+  const V offset = load(k->offset), by = load(k->slope);
+  for (int64_t i = 0; i < n * kB; i += kB)
+    store(gx + i, (load(gy + i) - offset - (load(x + i) - mean) * by) * scale);
+}
+
+void max(float* best, int32_t* index, const float* x, int64_t n, int64_t step, int32_t position) {
+  for (int64_t i = 0; i < n; ++i) {
+    const V a = load(best + i * kB), b = load(x + i * step * kB);
+    const I take = (b > a) | ((b != b) & (a == a));
+    store(best + i * kB, take ? b : a);
+    store(index + i * kB, take ? I{} + position : load(index + i * kB));
+  }
+}
+
+void sum(float* y, const float* x, int64_t n, int64_t step) {
+  for (int64_t i = 0; i < n; ++i) store(y + i * kB, load(y + i * kB) + load(x + i * step * kB));
+}
+
+void spread(float* y, const float* x, int64_t n, int64_t step) {
+  for (int64_t i = 0; i < n; ++i) {
+    float* to = y + i * step * kB;
+    store(to, load(to) + load(x + i * kB));
+  }
+}
+
+void spread_at(float* y, const float* x, const int32_t* index, int64_t n, int64_t step,
+               int32_t position) {
+  for (int64_t i = 0; i < n; ++i) {
+    float* to = y + i * step * kB;
+    const I here = load(index + i * kB) == position;
+    store(to, load(to) + (here ? load(x + i * kB) : V{}));
+  }
+}
+
+void scale(float* y, float by, int64_t n) {
+  for (int64_t i = 0; i < n * kB; i += kB) store(y + i, load(y + i) * by);
+}
+
+bool within(const int32_t* index, int64_t n, int32_t end) {
+  I bad{};
+  for (int64_t i = 0; i < n * kB; i += kB) {
+    const I k = load(index + i);
+    bad |= (k < 0) | (k >= end);
+  }
+  int32_t any = 0;
+  for (int c = 0; c < kB; ++c) any |= bad[c];
+  return any == 0;
+}
+
+}  // namespace
+
+constexpr BlockLoops kBlockLoops = {kB,  moments, affine,    dots,  slope, max,
+                                    sum, spread,  spread_at, scale, within};
+
+}  // namespace catena::intel64::CTN_ISA

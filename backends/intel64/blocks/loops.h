@@ -1,0 +1,63 @@
+// Loops over positions of images whose channels lie in blocks, for one instruction set: at each
+// position the channels of one block, which are one vector. They walk n positions; what belongs to
+// channels (means, scales) is one block of values. Sources of steps are in positions.
+#pragma once
+
+#include <stdint.h>
+
+namespace catena::intel64 {
+
+inline constexpr int kMostChannels = 16;  // of a block
+
+// Count, mean and sum of squared distances from it, for each channel of a block.
+struct BlockMoments {
+  double count = 0, mean[kMostChannels] = {}, squares[kMostChannels] = {};
+};
+
+// y = (x - mean) * scale + shift
+struct BlockAffine {
+  float mean[kMostChannels], scale[kMostChannels], shift[kMostChannels];
+};
+// gx = (gy - offset - (x - mean) * slope) * scale
+struct BlockSlope {
+  float mean[kMostChannels], scale[kMostChannels], offset[kMostChannels], slope[kMostChannels];
+};
+// Sums of gy and of gy * (x - mean).
+struct BlockDots {
+  double sum[kMostChannels] = {}, dot[kMostChannels] = {};
+};
+
+struct BlockLoops {
+  int64_t block;  // channels of one
+  void (*moments)(BlockMoments* all, const float* x, int64_t n);
+  void (*affine)(float* y, const float* x, const BlockAffine* k, int64_t n);
+  void (*dots)(BlockDots* all, const float* gy, const float* x, const float* mean, int64_t n);
+  void (*slope)(float* gx, const float* gy, const float* x, const BlockSlope* k, int64_t n);
+
+  // best[i], index[i] = x[i * step], position where x is larger or the first NaN
+  void (*max)(float* best, int32_t* index, const float* x, int64_t n, int64_t step,
+              int32_t position);
+  // y[i] += x[i * step]
+  void (*sum)(float* y, const float* x, int64_t n, int64_t step);
+  // y[i * step] += x[i]
+  void (*spread)(float* y, const float* x, int64_t n, int64_t step);
+  // y[i * step] += x[i] where index[i] is position
+  void (*spread_at)(float* y, const float* x, const int32_t* index, int64_t n, int64_t step,
+                    int32_t position);
+  // y[i] *= by
+  void (*scale)(float* y, float by, int64_t n);
+  // Whether all of index is in [0, end).
+  bool (*within)(const int32_t* index, int64_t n, int32_t end);
+};
+
+namespace avx2 {
+extern const BlockLoops kBlockLoops;
+}
+namespace avx512 {
+extern const BlockLoops kBlockLoops;
+}
+
+// Those for channel_block().
+const BlockLoops& block_loops();
+
+}  // namespace catena::intel64
