@@ -13,6 +13,7 @@ using sdk::Ref;
 using sdk::Tensor;
 using sdk::Value;
 using sdk::Var;
+using sdk::Vars;
 
 namespace {
 
@@ -96,6 +97,13 @@ void convolution_2d_infer(const Call& call, Outs out) {
   require_positive(size);
   require_sizes(x, plane(w), size, g);
   out[0].make(x.dtype(), {x.shape(0), w.shape(0), size[0], size[1]});
+}
+
+// What does not fit, convolution_2d refuses.
+Var dilated_convolution_2d_compose(const Call& call, Vars in) {
+  namespace a = attr::dilated_convolution_2d;
+  return op<"convolution_2d">({in[0], in[1], in[2]},
+                              {call[a::stride], call[a::pad], call[a::cover_all], call[a::dilate]});
 }
 
 void convolution_2d_sized_infer(const Call& call, Outs out) {

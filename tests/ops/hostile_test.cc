@@ -234,6 +234,9 @@ TEST_CASE("arrays without elements") {
   check_row({"convolution_2d", {{{0, 3, 4, 5}}, {{2, 3, 2, 2}}, {{2}}}, {}, 1, CTN_OK, ""});
   check_row({"convolution_2d", {{{2, 3, 4, 5}}, {{0, 3, 2, 2}}}, {}, 1, CTN_OK, ""});
   check_row({"convolution_2d", {{{2, 3, 4, 5}}, {{2, 3, 0, 2}}}, {}, 1, CTN_ESHAPE, "0 x 2"});
+  check_row(
+      {"dilated_convolution_2d", {{{2, 3, 4, 5}}, {{2, 3, 0, 2}}}, {}, 1, CTN_ESHAPE, "0 x 2"});
+  check_row({"dilated_convolution_2d", {{{2, 0, 4, 5}}, {{2, 0, 4, 5}}}, {}, 1, CTN_OK, ""});
   check_row({"deconvolution_2d", {{{2, 0, 4, 5}}, {{0, 3, 2, 2}}, {{3}}}, {}, 1, CTN_OK, ""});
   check_row({"deconvolution_2d", {{{2, 3, 0, 5}}, {{3, 2, 2, 2}}}, {}, 1, CTN_OK, ""});
   const int64_t many = int64_t{1} << 40;  // more than anything could walk along
@@ -406,6 +409,30 @@ TEST_CASE("sizes beyond any memory are refused, windows beyond the image cost no
              1,
              CTN_EINVAL,
              "reach too far"});
+  check_row({"dilated_convolution_2d",
+             {{{1, 1, 4, 5}}, {{1, 1, 2, 2}}},
+             {attr("dilate", kLarge), attr("pad", kLarge), attr("stride", kLarge)},
+             1,
+             CTN_OK,
+             ""});
+  check_row({"dilated_convolution_2d",
+             {{{1, 1, 4, 5}}, {{1, 1, 2, 2}}},
+             {attr("dilate", int64_t{0})},
+             1,
+             CTN_EINVAL,
+             "dilate"});
+  check_row({"dilated_convolution_2d",
+             {{{1, 1, 4, 5}}, {{1, 1, 2, 2}}},
+             {attr("dilate", int64_t{5})},
+             1,
+             CTN_ESHAPE,
+             ""});
+  check_row({"deconvolution_2d",
+             {{{1, 4, 4, 5}}, {{4, 2, 2, 2}}},
+             {attr("groups", int64_t{3})},
+             1,
+             CTN_ESHAPE,
+             "groups 3"});
   check_row({"repeat", {{{2}}}, {attr("repeats", most)}, 1, CTN_EINVAL, "does not fit 64 bits"});
   const Shape repeats = {most, 1}, more = {most, most};
   check_row({"repeat",
