@@ -72,7 +72,8 @@ def audit_core(tally, library, api_header):
 def audit_plugin(tally, library):
     name = os.path.basename(library)
     own = PLUGIN_NEEDS.get(name, set())
-    extra = {need for need in needed(library) - C_LIBRARIES if need.split('.so')[0] + '.so' not in own}
+    extra = {need for need in needed(library) - C_LIBRARIES
+             if need.split('.so')[0] + '.so' not in own}
     tally.check(name + ' needs only what it may', not extra, sorted(extra))
     names = defined(library)
     tally.check(name + ' exports its two entry points', names == ENTRY, sorted(names)[:20])
