@@ -16,6 +16,7 @@ struct KernelRow {
   decltype(ctn_kernel_def::plan) plan;
   decltype(ctn_kernel_def::run) run;
   decltype(ctn_kernel_def::drop) drop;
+  int32_t priority = 0;
 };
 
 inline ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
@@ -31,6 +32,7 @@ inline ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
     def.n_dtypes = 1;
     def.supports = row.supports;
     def.plan = row.plan;
+    def.priority = row.priority;
     def.run = row.run;
     def.drop = row.drop;
     const ctn_status status = host->add_kernel(plugin, &def);

@@ -30,7 +30,7 @@ constexpr Format kFormats[] = {
     {Tag::gOhwi8o, Kind::kGrouped},     {Tag::Goihw16g, Kind::kGrouped},
     {Tag::Goihw8g, Kind::kGrouped},
 };
-constexpr uint64_t kImage16 = 1, kImage8 = 2;
+constexpr uint64_t kImage16 = 1, kImage8 = 2, kFilter16 = 3, kFilter8 = 5;
 
 int64_t groups_of(uint64_t layout) {
   return std::max<int64_t>(1, static_cast<int64_t>(layout >> 16));
@@ -78,6 +78,8 @@ uint64_t image_layout(int64_t channels) {
   if (block == 0 || channels < block) return kPlain;
   return block == 16 ? kImage16 : kImage8;
 }
+
+uint64_t filter_layout() { return channel_block() == 16 ? kFilter16 : kFilter8; }
 
 uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t groups) {
   const MdDims dims = dims_of(shape, groups);

@@ -17,6 +17,8 @@ inline constexpr uint64_t kPlain = 0;
 // Images (N, C, H, W) with the channels in blocks; kPlain where blocks would be padded.
 uint64_t image_layout(int64_t channels);
 
+// Filters (O, I, H, W) in blocks of both channels, those of O innermost.
+uint64_t filter_layout();
 // The layout of filters of `groups` groups that oneDNN chose; kPlain if it has no number here.
 uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t groups);
 

@@ -2,6 +2,8 @@
 // set.
 #include <intel64/blocks/loops.h>
 
+#include <immintrin.h>
+
 namespace catena::intel64::CTN_ISA {
 namespace {
 
@@ -13,6 +15,21 @@ V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 I load(const int32_t* p) { return *reinterpret_cast<const I*>(p); }
 void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
 void store(int32_t* p, I v) { *reinterpret_cast<I*>(p) = v; }
+
+#if CTN_BLOCK == 16
+// a * b + c, rounded once.
+V fused(V a, V b, V c) {
+  return reinterpret_cast<V>(_mm512_fmadd_ps(
+      reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+}
+V all_of(float v) { return reinterpret_cast<V>(_mm512_set1_ps(v)); }
+#else
+V fused(V a, V b, V c) {
+  return reinterpret_cast<V>(_mm256_fmadd_ps(
+      reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+}
+V all_of(float v) { return reinterpret_cast<V>(_mm256_set1_ps(v)); }
+#endif
 
 constexpr int64_t kRun = 64;  // positions summed up in float
 
@@ -105,6 +122,35 @@ void scale(float* y, float by, int64_t n) {
   for (int64_t i = 0; i < n * kB; i += kB) store(y + i, load(y + i) * by);
 }
 
+// Half of the rows of both products at a time: sums, factors and one broadcast fit the registers.
+void products(float* w0, float* w1, bool first, const float* x, const float* y0, const float* y1,
+              const int32_t* at_x, const int32_t* at_y, int64_t n) {
+  constexpr int kRows = kB / 2;
+  for (int half = 0; half < kB; half += kRows) {
+    V a[kRows] = {}, b[kRows] = {};
+    if (!first) {
+      for (int r = 0; r < kRows; ++r) {
+        a[r] = load(w0 + (half + r) * kB);
+        b[r] = load(w1 + (half + r) * kB);
+      }
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      const float* row = x + at_x[i] + half;
+      const V u = load(y0 + at_y[i]), v = load(y1 + at_y[i]);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const V all = all_of(row[r]);
+        a[r] = fused(all, u, a[r]);
+        b[r] = fused(all, v, b[r]);
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      store(w0 + (half + r) * kB, a[r]);
+      store(w1 + (half + r) * kB, b[r]);
+    }
+  }
+}
+
 bool within(const int32_t* index, int64_t n, int32_t end) {
   I bad{};
   for (int64_t i = 0; i < n * kB; i += kB) {
@@ -118,7 +164,7 @@ bool within(const int32_t* index, int64_t n, int32_t end) {
 
 }  // namespace
 
-constexpr BlockLoops kBlockLoops = {kB,  moments, affine,    dots,  slope, max,
-                                    sum, spread,  spread_at, scale, within};
+constexpr BlockLoops kBlockLoops = {kB,  moments, affine,    dots,  slope,    max,
+                                    sum, spread,  spread_at, scale, products, within};
 
 }  // namespace catena::intel64::CTN_ISA
