@@ -11,7 +11,8 @@ namespace catena::intel64 {
 
 namespace {
 
-enum class Kind { kImage, kFilter, kGrouped };
+// kFilter: filters outermost. kWhole: not to be cut along them.
+enum class Kind { kImage, kFilter, kWhole, kGrouped };
 struct Format {
   Tag tag;
   Kind kind;
@@ -28,7 +29,8 @@ constexpr Format kFormats[] = {
     {Tag::gOIhw8i8o, Kind::kGrouped},   {Tag::gOIhw8o8i, Kind::kGrouped},
     {Tag::gOihw16o, Kind::kGrouped},    {Tag::gOhwi16o, Kind::kGrouped},
     {Tag::gOhwi8o, Kind::kGrouped},     {Tag::Goihw16g, Kind::kGrouped},
-    {Tag::Goihw8g, Kind::kGrouped},
+    {Tag::Goihw8g, Kind::kGrouped},     {Tag::IOhw16o16i, Kind::kWhole},
+    {Tag::gIOhw16o16i, Kind::kGrouped},
 };
 constexpr uint64_t kImage16 = 1, kImage8 = 2, kFilter16 = 3, kFilter8 = 5;
 
@@ -84,8 +86,9 @@ uint64_t filter_layout() { return channel_block() == 16 ? kFilter16 : kFilter8; 
 uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t groups) {
   const MdDims dims = dims_of(shape, groups);
   for (size_t k = 0; k < std::size(kFormats); ++k) {
-    const Kind kind = groups > 1 ? Kind::kGrouped : Kind::kFilter;
-    if (kFormats[k].kind != kind || Md(dims, Type::f32, kFormats[k].tag, true) != chosen) continue;
+    const Kind kind = kFormats[k].kind;
+    if (kind == Kind::kImage || (kind == Kind::kGrouped) != (groups > 1)) continue;
+    if (Md(dims, Type::f32, kFormats[k].tag, true) != chosen) continue;
     return (groups > 1 ? static_cast<uint64_t>(groups) << 16 : 0) | (k + 1);
   }
   return kPlain;
@@ -140,7 +143,7 @@ class Reorder {
   }
 
  private:
-  // Filters lie in blocks of up to 16 along the first axis, those of groups in one piece.
+  // Filters lie in blocks of up to 16 along the first axis, some in one piece.
   int64_t row_unit() const {
     int64_t unit = 1;
     for (const uint64_t layout : {from_.layout(), to_.layout()}) {
