@@ -151,6 +151,65 @@ void products(float* w0, float* w1, bool first, const float* x, const float* y0,
   }
 }
 
+V square_root(V v) {
+  float all[kB];
+  store(all, v);
+  for (float& f : all) f = __builtin_sqrtf(f);
+  return load(all);
+}
+
+// s^-0.75
+V power(V s) {
+  const V root = square_root(s);
+  return 1.0f / (root * square_root(root));
+}
+
+// Terms of one position: those of block b stand behind those of b - 1 and before those of b + 1.
+constexpr int64_t kMostBlocks = 3;
+
+// The window sum around block b at one position; term(block) gives its values.
+template <class Term>
+V window_sum(const BlockWindow& w, int64_t b, Term&& term) {
+  float all[kMostBlocks * kB];
+  store(all, b > 0 ? term(b - 1) : V{});
+  store(all + kB, term(b));
+  store(all + 2 * kB, b + 1 < w.blocks ? term(b + 1) : V{});
+  V sum = load(all + kB);
+  for (int64_t j = 1; j <= w.reach; ++j) sum += load(all + kB - j) + load(all + kB + j);
+  return sum;
+}
+
+void normalize(float* y, float* scale, const float* x, const BlockWindow* w, int64_t n) {
+  for (int64_t b = 0; b < w->blocks; ++b) {
+    for (int64_t i = 0; i < n; ++i) {
+      const float* p = x + i * kB;
+      const V sum = window_sum(*w, b, [&](int64_t block) {
+        const V v = load(p + block * w->plane);
+        return v * v;
+      });
+      const V s = w->k + w->factor * sum;
+      const int64_t at = b * w->plane + i * kB;
+      store(scale + at, s);
+      store(y + at, load(x + at) * power(s));
+    }
+  }
+}
+
+void normalize_slope(float* gx, const float* x, const float* scale, const float* gy,
+                     const BlockWindow* w, int64_t n) {
+  for (int64_t b = 0; b < w->blocks; ++b) {
+    for (int64_t i = 0; i < n; ++i) {
+      const V sum = window_sum(*w, b, [&](int64_t block) {
+        const int64_t at = block * w->plane + i * kB;
+        const V s = load(scale + at);
+        return load(gy + at) * load(x + at) * power(s) / s;
+      });
+      const int64_t at = b * w->plane + i * kB;
+      store(gx + at, load(gy + at) * power(load(scale + at)) - w->factor * load(x + at) * sum);
+    }
+  }
+}
+
 bool within(const int32_t* index, int64_t n, int32_t end) {
   I bad{};
   for (int64_t i = 0; i < n * kB; i += kB) {
@@ -164,7 +223,8 @@ bool within(const int32_t* index, int64_t n, int32_t end) {
 
 }  // namespace
 
-constexpr BlockLoops kBlockLoops = {kB,  moments, affine,    dots,  slope,    max,
-                                    sum, spread,  spread_at, scale, products, within};
+constexpr BlockLoops kBlockLoops = {kB,       moments,   affine,          dots,      slope,
+                                    max,      sum,       spread,          spread_at, scale,
+                                    products, normalize, normalize_slope, within};
 
 }  // namespace catena::intel64::CTN_ISA

@@ -27,6 +27,13 @@ struct BlockDots {
   double sum[kMostChannels] = {}, dot[kMostChannels] = {};
 };
 
+// Windows over the channels of a position: `reach` to either side, at most to the next block.
+struct BlockWindow {
+  int64_t blocks, plane;  // of an image; floats from a block to the next
+  int64_t reach;
+  float k, factor;
+};
+
 struct BlockLoops {
   int64_t block;  // channels of one
   void (*moments)(BlockMoments* all, const float* x, int64_t n);
@@ -50,6 +57,11 @@ struct BlockLoops {
   // `first`); places in floats.
   void (*products)(float* w0, float* w1, bool first, const float* x, const float* y0,
                    const float* y1, const int32_t* at_x, const int32_t* at_y, int64_t n);
+  // For all blocks of n positions: scale = k + factor * (window sum of x^2), y = x * scale^-0.75
+  void (*normalize)(float* y, float* scale, const float* x, const BlockWindow* w, int64_t n);
+  // gx = gy * scale^-0.75 - factor * x * (window sum of gy * x * scale^-1.75)
+  void (*normalize_slope)(float* gx, const float* x, const float* scale, const float* gy,
+                          const BlockWindow* w, int64_t n);
   // Whether all of index is in [0, end).
   bool (*within)(const int32_t* index, int64_t n, int32_t end);
 };
