@@ -1,7 +1,7 @@
 // The gradient of filters where images are small: oneDNN walks them row by row, and rows of a few
 // positions cost it most of its speed. Here the positions that meet in one element of a filter are
-// listed once, and two blocks of filters at a time are summed up along the list, over as many images
-// as the second cache holds.
+// listed once, and two blocks of filters at a time are summed up along the list, over as many
+// images as the second cache holds.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
 

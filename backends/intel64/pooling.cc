@@ -156,7 +156,8 @@ const char* supports_pooling(const Call& c) {
   if (k[0] > kMostPlaces || k[1] > kMostPlaces || k[0] * k[1] > kMostPlaces) return "large windows";
   // Of one position: as good as in blocks.
   const bool point = gradient && x.shape(2) * x.shape(3) == 1;
-  return in_blocks(x) || point ? nullptr : "x is plain";
+  const bool places = c.n_in() > 1 && in_blocks(c.in(1));
+  return in_blocks(x) || places || point ? nullptr : "x is plain";
 }
 
 void plan_pooling(const Call& c, ctn_plan& plan) {

@@ -1,0 +1,288 @@
+// The kernels of the intel64 backend beside those of the cpu: values and gradients on shapes that
+// they take, that they did take them, equal bits on any number of threads, models that change
+// backends.
+#include <catena/catena.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <set>
+#include <string>
+
+#include "main.h"
+
+using namespace catena;
+
+namespace {
+
+using Inputs = std::vector<Variable>;
+using Floats = std::vector<float>;
+
+Floats numbers(const Shape& shape, uint32_t seed) {
+  size_t n = 1;
+  for (const int64_t d : shape) n *= static_cast<size_t>(d);
+  Floats v(n);
+  for (uint32_t i = 0; i < n; ++i)
+    v[i] = static_cast<float>((i * 2654435761u + seed * 40503u) >> 8 & 0xffff) / 65536.0f - 0.5f;
+  return v;
+}
+Variable filled(const Shape& shape, uint32_t seed) {
+  return Variable(Array::from(numbers(shape, seed), shape));
+}
+
+struct Row {
+  const char* name;
+  std::vector<Shape> shapes;
+  Variable (*call)(const Inputs& in);
+  std::vector<std::string> kernels;  // that must run on intel64
+};
+
+// x behind a convolution with ones on the diagonal: the same numbers, in blocks.
+Variable in_blocks(const Variable& x) {
+  const int64_t c = x.shape()[1];
+  Floats w(static_cast<size_t>(c * c), 0.0f);
+  for (int64_t i = 0; i < c; ++i) w[static_cast<size_t>(i * c + i)] = 1;
+  return F::convolution_2d(x, Variable(Array::from(w, {c, c, 1, 1}), false));
+}
+
+const std::vector<std::string> kConv = {"convolution_2d", "convolution_2d_weights",
+                                        "deconvolution_2d"};
+const std::vector<std::string> kFirst = {"convolution_2d", "convolution_2d_weights"};
+const std::vector<std::string> kTransposed = {"deconvolution_2d", "convolution_2d_weights",
+                                              "convolution_2d_sized"};
+
+const Row kRows[] = {
+    {"3 x 3",
+     {{3, 32, 12, 14}, {48, 32, 3, 3}, {48}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2], {.pad = 1}); },
+     kConv},
+    {"1 x 1, odd number of images",
+     {{11, 16, 9, 9}, {16, 16, 1, 1}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1]); },
+     kConv},
+    {"strides, dilation, uneven borders",
+     {{2, 16, 21, 17}, {32, 16, 3, 5}, {32}},
+     [](const Inputs& in) {
+       return F::convolution_2d(
+           in[0], in[1], in[2],
+           {.stride = Value({2, 3}), .pad = Value({2, 4}), .dilate = Value({2, 1})});
+     },
+     kConv},
+    {"windows beyond the end",
+     {{2, 16, 14, 14}, {16, 16, 4, 4}},
+     [](const Inputs& in) {
+       return F::convolution_2d(in[0], in[1], {.stride = 3, .cover_all = true});
+     },
+     kConv},
+    {"channels that do not fill a block",
+     {{4, 24, 10, 10}, {40, 24, 3, 3}, {40}},
+     [](const Inputs& in) { return F::relu(F::convolution_2d(in[0], in[1], in[2])); },
+     kConv},
+    {"a first layer",
+     {{4, 3, 20, 20}, {16, 3, 7, 7}, {16}},
+     [](const Inputs& in) {
+       return F::convolution_2d(in[0], in[1], in[2], {.stride = 2, .pad = 3});
+     },
+     kFirst},
+    {"groups",
+     {{2, 64, 9, 9}, {32, 32, 3, 3}, {32}},
+     [](const Inputs& in) {
+       return F::convolution_2d(in[0], in[1], in[2], {.pad = 1, .groups = 2});
+     },
+     kConv},
+    {"depthwise",
+     {{4, 48, 20, 20}, {48, 1, 3, 3}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1, .groups = 48}); },
+     kConv},
+    {"small images",
+     {{37, 48, 4, 4}, {80, 48, 3, 3}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1}); },
+     kConv},
+    {"small images, strides, dilation",
+     {{20, 32, 9, 8}, {16, 32, 2, 3}},
+     [](const Inputs& in) {
+       return F::convolution_2d(in[0], in[1],
+                                {.stride = Value({2, 1}), .pad = 1, .dilate = Value({1, 2})});
+     },
+     kConv},
+    {"deconvolution",
+     {{2, 32, 9, 9}, {32, 16, 4, 4}, {16}},
+     [](const Inputs& in) {
+       return F::deconvolution_2d(in[0], in[1], in[2], {.stride = 2, .pad = 1});
+     },
+     kTransposed},
+    {"batch normalization",
+     {{5, 32, 14, 14}, {32}, {32}},
+     [](const Inputs& in) { return F::batch_normalization(in_blocks(in[0]), in[1], in[2]); },
+     {"batch_norm", "batch_norm_grad"}},
+    {"batch normalization in pieces",
+     {{24, 16, 40, 40}, {16}, {16}},
+     [](const Inputs& in) { return F::batch_normalization(in_blocks(in[0]), in[1], in[2]); },
+     {"batch_norm", "batch_norm_grad"}},
+    {"maximum pooling",
+     {{3, 32, 13, 14}},
+     [](const Inputs& in) {
+       return F::max_pooling_2d(in_blocks(in[0]), 3, {.stride = 2, .pad = 1});
+     },
+     {"max_pooling_2d_indexed", "pooling_scatter_2d"}},
+    {"mean pooling",
+     {{3, 32, 13, 14}},
+     [](const Inputs& in) {
+       return in_blocks(F::average_pooling_2d(in_blocks(in[0]), Value({3, 2}),
+                                              {.stride = Value({2, 1}), .pad = 1}));
+     },
+     {"average_pooling_2d", "average_pooling_2d_grad"}},
+    {"mean of whole planes",
+     {{3, 32, 13, 14}},
+     [](const Inputs& in) {
+       return F::average_pooling_2d(in_blocks(in[0]), Value({13, 14}));
+     },
+     {"average_pooling_2d", "average_pooling_2d_grad"}},
+    {"joined channels",
+     {{3, 32, 10, 10}, {3, 16, 10, 10}},
+     [](const Inputs& in) {
+       return F::relu(F::concat({in_blocks(in[0]), in_blocks(in[1]), in_blocks(in[0])}));
+     },
+     {"concat"}},
+    {"local response normalization",
+     {{2, 48, 11, 13}},
+     [](const Inputs& in) {
+       return F::local_response_normalization(in_blocks(in[0]), {.n = 5, .k = 1, .alpha = 0.1});
+     },
+     {"local_response_normalization", "local_response_normalization_grad"}},
+    {"dropout",
+     {{3, 32, 10, 10}},
+     [](const Inputs& in) { return F::dropout(in_blocks(in[0]), {.ratio = 0.3}); },
+     {"dropout_random"}},
+};
+
+struct Result {
+  std::vector<Floats> arrays;  // y, then the gradients of the inputs
+  std::set<std::string> kernels;
+};
+
+Result run(const Row& row, const char* device, int threads = 2) {
+  Result result;
+  std::function<void(int, std::string_view, std::string_view)> log = [&](int, std::string_view,
+                                                                         std::string_view text) {
+    const size_t colon = text.find(": intel64 priority ");
+    if (colon != std::string_view::npos && text.ends_with(" runs"))
+      result.kernels.insert(std::string(text.substr(0, colon)));
+  };
+  const Context ctx(ContextOptions{
+      .device = device, .threads = threads, .seed = 7, .log = &log, .log_level = CTN_LOG_DEBUG});
+  Inputs in;
+  uint32_t seed = 0;
+  for (const Shape& shape : row.shapes) in.push_back(filled(shape, seed++));
+  Variable y = row.call(in);
+  y.set_grad(filled(y.shape(), 99));
+  y.backward();
+  result.arrays.push_back(y.array().to_vector<float>());
+  for (const Variable& x : in) result.arrays.push_back(x.grad().array().to_vector<float>());
+  return result;
+}
+
+// The largest difference, beside the largest number.
+double distance(const Floats& a, const Floats& b) {
+  REQUIRE(a.size() == b.size());
+  double most = 0, apart = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    most = std::max(most, std::abs(static_cast<double>(b[i])));
+    apart = std::max(apart, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  }
+  return apart / std::max(most, 1e-30);
+}
+
+}  // namespace
+
+TEST_CASE("values and gradients are those of the cpu backend") {
+  for (const Row& row : kRows) {
+    INFO(row.name);
+    const Result ours = run(row, "intel64"), reference = run(row, "cpu");
+    REQUIRE(ours.arrays.size() == reference.arrays.size());
+    for (size_t k = 0; k < ours.arrays.size(); ++k) {
+      INFO("array " << k);
+      CHECK(distance(ours.arrays[k], reference.arrays[k]) < 1e-5);
+    }
+    for (const std::string& kernel : row.kernels) {
+      INFO(kernel);
+      CHECK(ours.kernels.count(kernel) == 1);
+    }
+  }
+}
+
+TEST_CASE("bits do not depend on the number of threads") {
+  for (const Row& row : kRows) {
+    INFO(row.name);
+    const Result one = run(row, "intel64", 1);
+    for (const int threads : {2, 3, 8}) CHECK(run(row, "intel64", threads).arrays == one.arrays);
+  }
+}
+
+TEST_CASE("an index out of its window is refused") {
+  const Context ctx("intel64");
+  const Variable x = in_blocks(filled({2, 16, 20, 20}, 1));
+  std::vector<int32_t> index(2 * 16 * 20 * 20, 4);
+  const Variable places(Array::from(index, {2, 16, 20, 20}), false);
+  const std::vector<Value> attrs = {Value({40, 40}), 2, 2, 0};
+  std::vector<ctn_value> c;
+  for (const Value& v : attrs) c.push_back(v.c());
+  const ctn_variable in[] = {x.get(), places.get()};
+  CHECK_THROWS_WITH_AS(detail::call1(detail::find_op("pooling_scatter_2d"), in, 2, c.data(), 4),
+                       doctest::Contains("not within a window of 2 x 2"), const InvalidArgument&);
+}
+
+TEST_CASE("maxima of NaN, of equals and of windows that are all padding") {
+  Floats v = numbers({1, 16, 20, 20}, 3);
+  v[5] = std::numeric_limits<float>::quiet_NaN();
+  v[44] = v[45] = 2;
+  std::vector<Floats> all;
+  for (const char* device : {"cpu", "intel64"}) {
+    const Context ctx(device);
+    const Variable x = in_blocks(Variable(Array::from(v, {1, 16, 20, 20})));
+    Variable y = F::max_pooling_2d(x, 2, {.stride = 4, .pad = 1});
+    y.set_grad(Variable(Array::full(y.shape(), 1)));
+    y.backward();
+    all.push_back(y.array().to_vector<float>());
+  }
+  for (size_t i = 0; i < all[0].size(); ++i) {
+    INFO(i);
+    CHECK((all[0][i] == all[1][i] || (std::isnan(all[0][i]) && std::isnan(all[1][i]))));
+  }
+}
+
+TEST_CASE("a model trains the same numbers on both backends") {
+  std::vector<Floats> weights;
+  for (const char* device : {"cpu", "intel64"}) {
+    const Context ctx(ContextOptions{.device = device, .seed = 3});
+    struct Net : Chain {
+      L::Convolution2D c1 = child("c1", L::Convolution2D(3, 32, 3, {.pad = 1}));
+      L::BatchNormalization b1 = child("b1", L::BatchNormalization(32));
+      L::Convolution2D c2 = child("c2", L::Convolution2D(32, 32, 3, {.pad = 1}));
+      L::Linear out = child("out", L::Linear(32 * 16, 10));
+      Variable operator()(const Variable& x) const {
+        Variable h = F::max_pooling_2d(F::relu(b1(c1(x))), 2);
+        return out(F::max_pooling_2d(F::relu(c2(h)), 2));
+      }
+    } net;
+    uint32_t seed = 50;
+    for (auto& [path, p] : net.namedparams()) p.set_array(filled(p.shape(), seed++).array());
+    optimizers::MomentumSGD sgd({.lr = 0.05});
+    sgd.setup(net);
+    std::vector<int32_t> labels = {0, 1, 2, 3, 4, 5, 6, 7};
+    for (int step = 0; step < 5; ++step) {
+      net.cleargrads();
+      const Variable loss = F::softmax_cross_entropy(net(filled({8, 3, 16, 16}, 60)),
+                                                     Variable(Array::from(labels, {8}), false));
+      loss.backward();
+      sgd.update();
+    }
+    Floats all;
+    for (const auto& [path, p] : net.namedparams()) {
+      const Floats w = p.array().to_vector<float>();
+      all.insert(all.end(), w.begin(), w.end());
+    }
+    weights.push_back(all);
+  }
+  CHECK(distance(weights[1], weights[0]) < 2e-4);
+}
