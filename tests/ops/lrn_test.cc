@@ -115,6 +115,34 @@ TEST_CASE("images of any shape, in any number of pieces, as plain loops have the
     }
 }
 
+// More elements than one group of images has, in images of many and of few pieces.
+TEST_CASE("the gradient of a batch is that of its images") {
+  for (const Shape& shape : {Shape{3, 5, 60000}, Shape{50, 4, 2500}}) {
+    Bench bench;
+    const Op op = Attributes{.alpha = 0.3}.op();
+    const auto gradient = [&](const Values& x, const Values& gy) {
+      const ctn_variable in = bench.variable(x, kFloat32), y = op.one(bench, {in});
+      const ctn_variable start = bench.variable(gy, kFloat32);
+      ctn_grad_options options{};
+      options.size = sizeof options;
+      options.grad_outputs = &start;
+      ctn_variable gx = nullptr;
+      REQUIRE(ctn_grad_of(&y, 1, &in, 1, &options, &gx) == CTN_OK);
+      return bench.values(bench.keep(gx)).data;
+    };
+    const Values x = waves(shape), gy = waves(shape, 3);
+    const std::vector<double> all = gradient(x, gy);
+    const auto size = static_cast<size_t>(shape[1] * shape[2]);
+    const auto image = [&](const std::vector<double>& v, size_t k) {
+      return std::vector<double>(v.data() + k * size, v.data() + (k + 1) * size);
+    };
+    for (size_t k = 0; k < static_cast<size_t>(shape[0]); ++k) {
+      const Shape one = {1, shape[1], shape[2]};
+      CHECK(gradient({one, image(x.data, k)}, {one, image(gy.data, k)}) == image(all, k));
+    }
+  }
+}
+
 TEST_CASE("scales of any size, and none") {
   for (const ctn_dtype dtype : {kFloat32, ctn_dtype{CTN_DT_FLOAT, 64, 1}})
     for (const double beta : {0.75, 0.3}) {
