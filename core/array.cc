@@ -173,7 +173,7 @@ Ref<Array> Array::make(Device& device, int dtype, std::span<const int64_t> shape
   const int64_t size = element_count(shape, kDtypeBytes[dtype]);
   const auto bytes = static_cast<uint64_t>(size) * kDtypeBytes[dtype];
   Context& ctx = *device.ctx;
-  const bool small = device.host_memory && bytes <= kInlineBytes;
+  const bool small = device.direct() && bytes <= kInlineBytes;
   const uint64_t header = header_bytes(shape.size());
   Storage* s = make_storage(ctx, device, header + (small ? bytes : 0));
   s->bytes = bytes;
@@ -267,6 +267,7 @@ void Storage::release() noexcept {
   if (flags & kStorageTracked) ctx->untrack(*this);
   if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->pool->put(data, bytes);
   drop_packed(*this);
+  if (drop) device->settle();
   if (drop) ctx->shielded("drop of a wrapped array", [&] { drop(drop_user); });
   ctx->free_object(this, block_bytes);
 }
@@ -367,53 +368,6 @@ void assign_array(Array& dst, Array& src) {
     fail(CTN_EINVAL, "cannot assign " + array_text(src) + " of another context");
   const bool staged = &dst.device() == &src.device() && meet(dst, src);
   copy_into(dst, staged ? *copy_array(src, src.dtype) : src);
-}
-
-void copy_to_host(Array& a, void* dst) {
-  if (!a.size) return;
-  Ref<Array> c = to_contiguous(a);
-  const Device& d = c->device();
-  const Backend& b = *d.backend->memory_owner;
-  check_status(
-      b.def.copy(b.def.self, -1, dst, d.dl.id, c->data(), static_cast<uint64_t>(c->bytes())),
-      "copy to host");
-  d.ctx->synchronize();
-}
-
-void copy_from_host(Array& a, const void* src) {
-  if (!a.size) return;
-  const Device& d = a.device();
-  const Backend& b = *d.backend->memory_owner;
-  if (!a.contiguous) {
-    Ref<Array> staged = Array::make(a.device(), a.dtype, a.shape(), "copy");
-    copy_from_host(*staged, src);
-    copy_into(a, *staged);
-    return;
-  }
-  check_status(b.def.copy(b.def.self, d.dl.id, a.data(), -1, src, static_cast<uint64_t>(a.bytes())),
-               "copy from host");
-  a.written();
-}
-
-Ref<Array> to_device(Array& a, Device& device) {
-  if (&a.device() == &device) return Ref<Array>::share(&a);
-  Ref<Array> from = to_contiguous(a);
-  Ref<Array> out = Array::make(device, a.dtype, a.shape(), "copy");
-  if (!a.size) return out;
-  // The device side's backend knows how to reach the host; two devices of one backend copy
-  // directly.
-  Device& source = from->device();
-  const bool same = source.backend->memory_owner == device.backend->memory_owner;
-  Device& worker = device.host_memory ? source : device;
-  const Backend& b = *worker.backend->memory_owner;
-  if (!same && !source.host_memory && !device.host_memory)
-    fail(CTN_EUNSUPPORTED,
-         "cannot copy from " + source.name + " to " + device.name + ": copy to the CPU in between");
-  check_status(b.def.copy(b.def.self, same || !device.host_memory ? device.dl.id : -1, out->data(),
-                          same || !source.host_memory ? source.dl.id : -1, from->data(),
-                          static_cast<uint64_t>(a.bytes())),
-               "copy between devices");
-  return out;
 }
 
 }  // namespace catena

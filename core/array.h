@@ -122,6 +122,8 @@ void assign_array(Array& dst, Array& src);
 Ref<Array> reshape_array(Array& a, std::span<const int64_t> shape);
 void copy_to_host(Array& a, void* dst);  // C order, a.bytes() bytes
 void copy_from_host(Array& a, const void* src);
+// A new array in C order; `owner` names who asks (static text). to_device: itself if it is there.
+Ref<Array> copy_to(Array& a, Device& device, const char* owner);
 Ref<Array> to_device(Array& a, Device& device);
 
 }  // namespace catena

@@ -233,7 +233,7 @@ void call_composite(Call& c, std::span<Variable*> out) {
   }
 }
 
-// The outputs of a primitive: infer, then fresh arrays, views or the inputs themselves.
+// The outputs of a primitive: infer, then fresh arrays, views, copies or the inputs themselves.
 struct Outputs {
   size_t n;
   std::vector<int64_t> dims;
@@ -266,7 +266,10 @@ struct Outputs {
     } else if (s.source < 0 || static_cast<size_t>(s.source) >= c.in.size() ||
                !c.in[static_cast<size_t>(s.source)]) {
       fail(CTN_EINTERNAL, "[" + c.op.name + "] infer named input " + std::to_string(s.source) +
-                              " as the source of a view");
+                              " as the source of output " + std::to_string(k));
+    } else if (s.mode < CTN_OUT_NEW || s.mode > CTN_OUT_COPY) {
+      fail(CTN_EINTERNAL, "[" + c.op.name + "] infer gave output " + std::to_string(k) + " mode " +
+                              std::to_string(s.mode));
     }
   }
 
@@ -283,7 +286,7 @@ struct Outputs {
       const ctn_out_spec& s = specs[k];
       ctn_dltensor& t = tensors[k].t;
       tensors[k].layout = 0;
-      if (s.mode == CTN_OUT_SAME) {
+      if (s.mode == CTN_OUT_SAME || s.mode == CTN_OUT_COPY) {
         source(c, k).describe(t);
         continue;
       }
@@ -301,6 +304,8 @@ struct Outputs {
       const uint64_t layout = plan ? plan->out_layout(k) : 0;
       if (s.mode == CTN_OUT_SAME)
         arrays[k] = Ref<Array>::share(&source(c, k));
+      else if (s.mode == CTN_OUT_COPY)
+        arrays[k] = copy_to(source(c, k), c.ctx.device(s.device), c.op.name.c_str());
       else if (s.mode != CTN_OUT_NEW)
         arrays[k] =
             Array::make_view(source(c, k), shape(k), {s.strides, shape(k).size()}, s.offset);
@@ -423,7 +428,7 @@ void run_kernel(Call& c, Outputs& outs) {
   if (outs.empty()) return outs.make(c, nullptr);
   std::shared_ptr<const Plan> plan;
   if (kernel.def.plan) plan = c.ctx.plans.get(kernel, call, c.device->index, c.flags);
-  Exec exec(c.ctx, *c.device);
+  Exec exec(c.ctx, *c.device, c.op.name);
   run.exec = &exec;
   const Inputs in(c, kernel, plan.get(), exec);
   call.in = in.get();

@@ -2,7 +2,6 @@
 #include "core/context.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <random>
@@ -38,32 +37,6 @@ int own_threads(const ctn_context_options& o, bool use_env) {
   return o.threads ? o.threads : use_env ? env_threads() : 0;
 }
 
-// Why a backend last gave this thread no memory, where that was not for lack of it: the text is the
-// thread's last error.
-constinit thread_local ctn_status t_refusal = CTN_OK;
-
-void* device_source_alloc(void* user, uint64_t bytes, uint64_t align) noexcept {
-  const auto& d = *static_cast<const Device*>(user);
-  const Backend& b = *d.backend->memory_owner;
-  void* p = nullptr;
-  ctn_status s = CTN_OK;
-  forget_text();
-  try {
-    s = b.def.alloc(b.def.self, d.ctx, d.dl.id, bytes, align, &p);
-  } catch (...) {
-    d.ctx->log_current_exception(d.name);
-    s = store_current_exception();
-  }
-  if (s == CTN_OK) return p;
-  t_refusal = s == CTN_ENOMEM ? CTN_OK : s;
-  return nullptr;
-}
-void device_source_free(void* user, void* p, uint64_t bytes, uint64_t align) noexcept {
-  const auto& d = *static_cast<const Device*>(user);
-  const Backend& b = *d.backend->memory_owner;
-  d.ctx->shielded(d.name, [&] { b.def.free(b.def.self, d.ctx, d.dl.id, p, bytes, align); });
-}
-
 ctn_io checked_io(const ctn_io& given) {
   const ctn_io io = adopt(&given, "ctn_io");
   if (!io.open || !io.length || !io.read || !io.write || !io.sync || !io.close || !io.rename ||
@@ -92,12 +65,12 @@ ctn_allocator checked_allocator(const ctn_context_options& o) {
   return a;
 }
 
-std::string mb(uint64_t bytes) {
+}  // namespace
+
+std::string megabytes(uint64_t bytes) {
   if (bytes < 10000) return std::to_string(bytes) + " bytes";
   return std::to_string(bytes / 1000000) + "." + std::to_string(bytes / 100000 % 10) + " MB";
 }
-
-}  // namespace
 
 Context* Context::create(const ctn_context_options& options) {
   auto* ctx = new Context(options);
@@ -124,7 +97,12 @@ Context::Context(const ctn_context_options& o)
       random_(o.random ? checked_random(*o.random) : ctn_random{}),
       philox_(o.seed ? o.seed : std::random_device{}()) {}
 
+// Errors that nobody waited for do not reach the next context on their device.
 Context::~Context() {
+  for (int32_t i = 0; i < device_count_.load(); ++i) {
+    const Device& d = *devices_[static_cast<size_t>(i)].load();
+    shielded("device " + d.name + " of a context that is gone", [&] { d.wait(); });
+  }
   for (int32_t i = 0; i < device_count_.load(); ++i) delete devices_[static_cast<size_t>(i)].load();
 }
 
@@ -150,17 +128,6 @@ void Context::free_object(void* p, uint64_t bytes) noexcept {
     delete this;  // closed, and this was the last object
 }
 
-void* Context::alloc_data(Device& device, uint64_t bytes) {
-  if (void* p = device.pool->get(bytes)) [[likely]]
-    return p;
-  trim();
-  t_refusal = CTN_OK;
-  if (void* p = device.pool->get(bytes)) return p;
-  if (t_refusal != CTN_OK)
-    rethrow_status(t_refusal, "backend '" + device.backend->name + "': alloc of " + mb(bytes));
-  out_of_memory(bytes);
-}
-
 uint64_t Context::trim() {
   uint64_t bytes = objects_.trim();
   for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i)
@@ -171,9 +138,9 @@ uint64_t Context::trim() {
 void Context::out_of_memory(uint64_t bytes) {
   ctn_memory_stats stats{};
   ledger_.fill(&stats);
-  std::string text = "out of memory: " + mb(bytes) + " asked for, " + mb(stats.used) + " in use, " +
-                     mb(stats.cached) + " cached";
-  text += stats.limit ? ", limit " + mb(stats.limit) : ", no limit set";
+  std::string text = "out of memory: " + megabytes(bytes) + " asked for, " + megabytes(stats.used) +
+                     " in use, " + megabytes(stats.cached) + " cached";
+  text += stats.limit ? ", limit " + megabytes(stats.limit) : ", no limit set";
   // The largest holders by who asked for them.
   std::vector<std::pair<uint64_t, const char*>> holders;
   {
@@ -193,7 +160,7 @@ void Context::out_of_memory(uint64_t bytes) {
   if (holders.size() > 5) holders.resize(5);
   for (size_t i = 0; i < holders.size(); ++i)
     text += (i ? ", " : "; largest holders: ") + std::string(holders[i].second) + " " +
-            mb(holders[i].first);
+            megabytes(holders[i].first);
   fail(CTN_ENOMEM, std::move(text));
 }
 
@@ -233,68 +200,6 @@ void Context::open_device(const ctn_context_options& o) {
   fail(CTN_ENOTFOUND, "auto: no backend can be used; " + reasons);
 }
 
-Device& Context::device(std::string_view name) {
-  const size_t colon = name.find(':');
-  const std::string_view backend_name = name.substr(0, colon);
-  int32_t id = 0;
-  if (colon != std::string_view::npos) {
-    const std::string_view digits = name.substr(colon + 1);
-    const char* const last = digits.data() + digits.size();
-    const auto [end, error] = std::from_chars(digits.data(), last, id);
-    if (error != std::errc() || end != last || id < 0 || id > 4096)
-      fail(CTN_EINVAL, "device " + quoted(name) + ": what follows ':' is not an id of 0 to 4096");
-  }
-  const Backend& backend = require_backend(backend_name, use_env_);
-  if (Device* open = find_open(backend, id)) return *open;
-  int32_t count = 0;
-  ctn_str why{};
-  const Backend& owner = *backend.device_owner;
-  checked_call("device count",
-               [&] { return owner.def.device_count(owner.def.self, &count, &why); });
-  if (id >= count)
-    fail(CTN_EDEVICE, "device '" + std::string(name) + "' does not exist: backend '" +
-                          backend.name + "' has " + std::to_string(count) + " devices" +
-                          (why.n ? " (" + std::string(view(why)) + ")" : ""));
-  const std::lock_guard lock(device_mutex_);
-  Device* const open = find_open(backend, id);  // by another thread meanwhile
-  return open ? *open : add_device(backend, id);
-}
-
-Device* Context::find_open(const Backend& backend, int32_t id) {
-  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
-    Device* d = devices_[static_cast<size_t>(i)].load();
-    if (d->backend == &backend && d->dl.id == id) return d;
-  }
-  return nullptr;
-}
-
-Device& Context::device(ctn_device dl) {
-  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
-    Device& d = *devices_[static_cast<size_t>(i)].load();
-    if (d.dl.type == dl.type && d.dl.id == dl.id) return d;
-  }
-  fail(CTN_EDEVICE, "device type " + std::to_string(dl.type) + " id " + std::to_string(dl.id) +
-                        " is not open in this context");
-}
-
-Device& Context::add_device(const Backend& backend, int32_t id) {
-  const int32_t n = device_count_.load();
-  if (n == kMaxDevices) fail(CTN_EUNSUPPORTED, "context: too many devices");
-  auto d = std::make_unique<Device>();
-  d->ctx = this;
-  d->backend = &backend;
-  d->dl = {backend.def.device_type, id};
-  d->index = n;
-  d->name = backend.name + ":" + std::to_string(id);
-  d->host_memory = backend.def.flags & CTN_BACKEND_HOST_MEMORY;
-  d->pool = std::make_unique<MemoryPool>(
-      ledger_, RawSource{d.get(), device_source_alloc, device_source_free, d->host_memory});
-  Device& added = *d;
-  devices_[static_cast<size_t>(n)].store(d.release(), std::memory_order_release);
-  device_count_.store(n + 1, std::memory_order_release);
-  return added;
-}
-
 void Context::draw(int32_t kind, void* dst, int64_t n) {
   if (n < 0) fail(CTN_EINVAL, "random: n is " + std::to_string(n));
   if (kind < CTN_RANDOM_UNIFORM || kind > CTN_RANDOM_GUMBEL)
@@ -330,22 +235,6 @@ void Context::log_current_exception(std::string_view who) const noexcept {
         });
       },
       &where);
-}
-
-// Waits for all devices, then throws what the first of them had to say.
-void Context::synchronize() {
-  std::exception_ptr first;
-  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
-    const Device& d = *devices_[static_cast<size_t>(i)].load();
-    const Backend* owner = d.backend->stream_owner;
-    if (!owner || !owner->def.sync) continue;
-    try {
-      checked_call(d.name, [&] { return owner->def.sync(owner->def.self, d.dl.id); });
-    } catch (...) {
-      if (!first) first = std::current_exception();
-    }
-  }
-  if (first) std::rethrow_exception(first);
 }
 
 }  // namespace catena

@@ -37,7 +37,21 @@ struct Device {
   int32_t index = 0;  // in Context::devices_
   std::string name;
   bool host_memory = false;
+  bool async = false;
   std::unique_ptr<MemoryPool> pool;
+
+  // Whether the CPU may read and write its memory at any time, without waiting.
+  bool direct() const { return host_memory && !async; }
+  // Waits for its work; throws the error that was stored meanwhile, once.
+  void wait() const;
+  // The same where nothing can be thrown: the error is kept for the next to wait.
+  void settle() const noexcept;
+
+ private:
+  friend class Context;
+  void sync() const;
+  mutable std::mutex kept_mutex_;
+  mutable std::exception_ptr kept_;  // by settle()
 };
 
 inline constexpr int kMaxDevices = 64;
@@ -112,6 +126,7 @@ class Context : public ctn_context_s {
   void open_device(const ctn_context_options& options);
   // NULL if it is not open yet.
   Device* find_open(const Backend& backend, int32_t id);
+  Device* find_open(ctn_device dl);
   Device& add_device(const Backend& backend, int32_t id);
   [[noreturn]] void out_of_memory(uint64_t bytes);
 
@@ -135,6 +150,9 @@ class Context : public ctn_context_s {
   std::mutex track_mutex_;
   Storage* tracked_ = nullptr;
 };
+
+// "12.3 MB", "400 bytes".
+std::string megabytes(uint64_t bytes);
 
 inline Context* to_context(ctn_context c) {
   if (!c) fail_argument("context is NULL");

@@ -58,6 +58,9 @@ ctn_device host_exec_device(ctn_exec e) {
   return e ? static_cast<Exec*>(e)->device.dl : ctn_device{};
 }
 ctn_stream host_exec_stream(ctn_exec) { return nullptr; }
+ctn_str host_exec_label(ctn_exec e) {
+  return e ? str(static_cast<Exec*>(e)->label) : ctn_str{};
+}
 
 ctn_context host_grad_context(ctn_grad g) {
   return g ? static_cast<GradCall*>(g)->node.ctx : nullptr;
@@ -145,6 +148,7 @@ constexpr ctn_host kHost = {
     .exec_context = host_exec_context,
     .exec_device = host_exec_device,
     .exec_stream = host_exec_stream,
+    .exec_label = host_exec_label,
     .grad_context = host_grad_context,
     .grad_n_in = host_grad_n_in,
     .grad_n_out = host_grad_n_out,

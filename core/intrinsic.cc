@@ -11,53 +11,54 @@ struct Intrinsic {
   FormCache forms;
 };
 
-Intrinsic* make(const char* in, const char* out, const char* scalars, const char* map) {
+Intrinsic* make(const char* name, const char* in, const char* out, const char* scalars,
+                const char* map) {
   expr::Source s;
-  s.in = expr::parse_params(in, "intrinsic");
-  s.out = expr::parse_params(out, "intrinsic");
-  s.scalars = expr::parse_params(scalars, "intrinsic");
+  s.in = expr::parse_params(in, name);
+  s.out = expr::parse_params(out, name);
+  s.scalars = expr::parse_params(scalars, name);
   s.map = map;
   for (auto& p : s.out) p.inout = p.name == "z";
   auto* i = new Intrinsic;  // lives with the process
-  i->row = expr::Row::parse(s, "intrinsic");
+  i->row = expr::Row::parse(s, name);
   return i;
 }
 
 Intrinsic& copy_row() {
-  static Intrinsic* i = make("T x", "U y", "", "y = U(x)");
+  static Intrinsic* i = make("copy", "T x", "U y", "", "y = U(x)");
   return *i;
 }
 Intrinsic& fill_row() {
-  static Intrinsic* i = make("", "T y", "float64 v", "y = T(v)");
+  static Intrinsic* i = make("fill", "", "T y", "float64 v", "y = T(v)");
   return *i;
 }
 Intrinsic& fill_int_row() {
-  static Intrinsic* i = make("", "T y", "int64 v", "y = T(v)");
+  static Intrinsic* i = make("fill", "", "T y", "int64 v", "y = T(v)");
   return *i;
 }
 Intrinsic& add_row() {
-  static Intrinsic* i = make("T a, T b", "T y", "", "y = a + b");
+  static Intrinsic* i = make("gradient sum", "T a, T b", "T y", "", "y = a + b");
   return *i;
 }
 Intrinsic& add_into_row() {
-  static Intrinsic* i = make("T x", "T z", "", "z = z + x");
+  static Intrinsic* i = make("gradient sum", "T x", "T z", "", "z = z + x");
   return *i;
 }
 Intrinsic& scale_row() {
-  static Intrinsic* i = make("", "T z", "float64 f", "z = T(z * f)");
+  static Intrinsic* i = make("gradient scale", "", "T z", "float64 f", "z = T(z * f)");
   return *i;
 }
 Intrinsic& bad_index_row() {
   static Intrinsic* i = [] {
     expr::Source s;
-    s.in = expr::parse_params("T x", "intrinsic");
-    s.out = expr::parse_params("int64 y", "intrinsic");
+    s.in = expr::parse_params("T x", "nan check");
+    s.out = expr::parse_params("int64 y", "nan check");
     s.map = "isnan(x) ? i : n";
     s.reduce = "min(a, b)";
     s.post = "y = a";
     s.identity = "9223372036854775807";
     auto* made = new Intrinsic;
-    made->row = expr::Row::parse(s, "intrinsic");
+    made->row = expr::Row::parse(s, "nan check");
     return made;
   }();
   return *i;

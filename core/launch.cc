@@ -151,6 +151,7 @@ void run(const Compiled& c, Device& device, const ctn_launch* launches, int32_t 
   if (!device.host_memory)
     fail(CTN_EUNSUPPORTED, "backend '" + device.backend->name + "' cannot run this expression:\n" +
                                expr::to_string(c.c()));
+  device.wait();
   for (int32_t i = 0; i < n; ++i) expr::run_plain(c.c(), launches[i]);
 }
 
@@ -226,6 +227,7 @@ const Compiled& FormCache::get(const expr::Row& row, std::span<const uint8_t> dt
   made->key.assign(dtypes.begin(), dtypes.end());
   made->key.insert(made->key.end(), scalar_types.begin(), scalar_types.end());
   made->form = row.specialize(dtypes, scalar_types);
+  made->label = row.name();
   made->flat = is_placeless(made->c());
   made->next = head_.load(std::memory_order_relaxed);
   head_.store(made.get(), std::memory_order_release);
@@ -251,7 +253,7 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
   }
   void* data[CTN_FORM_MAX_ARGS];
   int64_t counts[CTN_FORM_MAX_ARGS];
-  Exec exec(*device.ctx, device);
+  Exec exec(*device.ctx, device, c.label);
   const uint64_t layout = c.flat ? shared_layout(args) : 0;
   for (size_t a = 0; a < args.size(); ++a) {
     data[a] = launch_data(*args[a], form.args[a].role, layout, exec);
@@ -272,7 +274,7 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
 }
 
 FlatBatch::FlatBatch(const Compiled& c, Device& device)
-    : c_(c), device_(device), exec_(*device.ctx, device) {
+    : c_(c), device_(device), exec_(*device.ctx, device, c.label) {
   const ctn_form& form = c.c();
   for (int32_t a = 0; a < form.n_args; ++a) strides_[a] = kDtypeBytes[form.args[a].dtype];
   program_for(c, *device.backend);

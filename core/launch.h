@@ -22,7 +22,8 @@ namespace catena {
 // What a running kernel may ask for; its scratch memory goes with it.
 class Exec : public ctn_exec_s {
  public:
-  Exec(Context& c, Device& d) : ctx(c), device(d) {}
+  // label: what runs, for messages of backends; outlives this.
+  Exec(Context& c, Device& d, std::string_view l) : ctx(c), device(d), label(l) {}
   ~Exec();
   Exec(const Exec&) = delete;
   Exec& operator=(const Exec&) = delete;
@@ -30,6 +31,7 @@ class Exec : public ctn_exec_s {
 
   Context& ctx;
   Device& device;
+  const std::string_view label;
 
  private:
   struct Block {
@@ -64,6 +66,7 @@ enum class Align : uint8_t { kFull, kReduced };
 // A form with what each backend made of it. Never freed: bounded by the rows and dtypes in use.
 struct Compiled {
   std::shared_ptr<const expr::Form> form;
+  std::string_view label;    // of the row, which outlives this
   std::vector<uint8_t> key;  // dtypes of all arguments as asked for
   Compiled* next = nullptr;
   bool flat = false;  // elementwise, and an element's place does not matter to it

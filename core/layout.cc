@@ -162,7 +162,7 @@ void Array::unpack() const {
   if (!s.stale.load(std::memory_order_relaxed)) return;
   const Packed& p = fresh(s);
   if (!s.data && s.bytes) s.data = static_cast<std::byte*>(s.ctx->alloc_data(*s.device, s.bytes));
-  Exec exec(*s.ctx, *s.device);
+  Exec exec(*s.ctx, *s.device, "reorder");
   reorder(exec, tensor(s, p, p.data, p.layout), tensor(s, p, s.data, 0));
   s.stale.store(false, std::memory_order_release);
 }

@@ -66,6 +66,7 @@ struct MemoryPool::State {
   SizeTable large_out;
   uint64_t out = 0;
   uint64_t held = 0;
+  uint64_t used = 0;
   int64_t users = 1;  // closed at 0
 
   uint32_t slab_blocks(uint32_t c) const noexcept { return kSlabBytes / bytes_of[c]; }
@@ -108,8 +109,7 @@ bool MemoryPool::put(void* p, uint64_t bytes) noexcept {
   SpinGuard guard(ledger_.lock_);
   Store<void*>& cached = s.cached[c];
   cached.push(p);
-  --s.out;
-  ledger_.in(s.bytes_of[c]);
+  note_in(s.bytes_of[c]);
   return s.users <= 0 && s.out == 0;
 }
 
@@ -130,8 +130,7 @@ void* MemoryPool::get_classed(uint32_t c) noexcept {
   {
     SpinGuard guard(ledger_.lock_);
     if (cached.size > 0) [[likely]] {
-      ++s.out;
-      ledger_.out(s.bytes_of[c]);
+      note_out(s.bytes_of[c]);
       return cached.pop();
     }
   }
@@ -153,8 +152,7 @@ void* MemoryPool::fresh_small(uint32_t c) noexcept {
   }
   s.add_slab(base, c);
   note_fetched(kSlabBytes);
-  ++s.out;
-  ledger_.out(s.bytes_of[c]);
+  note_out(s.bytes_of[c]);
   return s.cached[c].pop();
 }
 
@@ -169,8 +167,7 @@ void* MemoryPool::fresh_medium(uint32_t c) noexcept {
     return nullptr;
   }
   note_fetched(s.bytes_of[c]);
-  ++s.out;
-  ledger_.out(s.bytes_of[c]);
+  note_out(s.bytes_of[c]);
   return p;
 }
 
@@ -185,8 +182,7 @@ void* MemoryPool::get_large(uint64_t bytes) noexcept {
       const FreeBlock found = s.large.at[i];
       s.large.erase(i);
       s.large_out.add(found.p, found.bytes);
-      ++s.out;
-      ledger_.out(found.bytes);
+      note_out(found.bytes);
       return found.p;
     }
   }
@@ -202,8 +198,7 @@ void* MemoryPool::get_large(uint64_t bytes) noexcept {
   }
   note_fetched(need);
   s.large_out.add(p, need);
-  ++s.out;
-  ledger_.out(need);
+  note_out(need);
   return p;
 }
 
@@ -214,8 +209,7 @@ bool MemoryPool::put_large(void* p) noexcept {
   if (bytes == 0) return false;  // not ours: outstanding() still counts the block that was meant
   if (s.source.host) forbid(p, bytes);
   s.large.insert(s.large_at_least(bytes), {bytes, p});
-  --s.out;
-  ledger_.in(bytes);
+  note_in(bytes);
   return s.users <= 0 && s.out == 0;
 }
 
@@ -229,6 +223,18 @@ void* MemoryPool::fetch(uint64_t bytes) noexcept {
     ledger_.uncharge(bytes);
   } while (trim() > 0);
   return nullptr;
+}
+
+// With the lock held: a block goes out or comes back.
+void MemoryPool::note_out(uint64_t bytes) noexcept {
+  ++state_->out;
+  state_->used += bytes;
+  ledger_.out(bytes);
+}
+void MemoryPool::note_in(uint64_t bytes) noexcept {
+  --state_->out;
+  state_->used -= bytes;
+  ledger_.in(bytes);
 }
 
 void MemoryPool::note_fetched(uint64_t bytes) noexcept {
@@ -335,6 +341,11 @@ uint64_t MemoryPool::outstanding() const noexcept {
 uint64_t MemoryPool::held() const noexcept {
   SpinGuard guard(ledger_.lock_);
   return state_->held;
+}
+
+uint64_t MemoryPool::used() const noexcept {
+  SpinGuard guard(ledger_.lock_);
+  return state_->used;
 }
 
 }  // namespace catena

@@ -105,6 +105,7 @@ class MemoryPool {
 
   uint64_t outstanding() const noexcept;  // blocks out
   uint64_t held() const noexcept;         // bytes of this pool, out or cached
+  uint64_t used() const noexcept;         // of these in blocks out
 
  private:
   struct State;
@@ -116,6 +117,8 @@ class MemoryPool {
   void* fresh_medium(uint32_t c) noexcept;
   void* fetch(uint64_t bytes) noexcept;
   void note_fetched(uint64_t bytes) noexcept;
+  void note_out(uint64_t bytes) noexcept;
+  void note_in(uint64_t bytes) noexcept;
 
   Ledger& ledger_;
   std::unique_ptr<State> state_;

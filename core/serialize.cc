@@ -60,7 +60,7 @@ class Writer {
   void add(std::string_view name, Array* a) {
     if (!a) {
       out_.add_none(name);
-    } else if (a->is_contiguous() && a->device().host_memory) {
+    } else if (a->is_contiguous() && a->device().direct()) {
       out_.add(name, dtype_of(a->dtype), a->shape(), a->data());
     } else {
       const HostBuffer copy(ctx_, static_cast<uint64_t>(a->bytes()));
@@ -120,7 +120,7 @@ class Reader {
     if (flip) std::ranges::reverse(shape);
     Ref<Array> a = Array::make(device, dtype_index(info.dtype), shape, "loading");
     const auto bytes = static_cast<uint64_t>(a->bytes());
-    if (device.host_memory) {
+    if (device.direct()) {
       in_.read(index, a->data(), bytes);
     } else {
       const HostBuffer copy(ctx_, bytes);

@@ -121,6 +121,7 @@ ctn_status ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out) {
   return guarded([&] {
     require(out, "out");
     Array* array = to_array(a);
+    array->ctx().synchronize();
     auto e = std::make_unique<Export>();
     array->fill_tensor(e->dl.dl_tensor);
     e->array = array;

@@ -22,6 +22,25 @@ ctn_str keep_text(std::string text) {
   return str(*texts->insert(std::move(text)).first);
 }
 
+// As many bytes as the caller has room for; members that we do not know are 0.
+template <class Stats>
+void give(Stats& stats, Stats* out) {
+  const uint32_t room = out->size;
+  stats.size = room;
+  std::memset(static_cast<void*>(out), 0, room);
+  std::memcpy(out, &stats, std::min<size_t>(room, sizeof stats));
+}
+
+// What the backend says of a device; zeros where it says nothing.
+ctn_device_info info_of(const Device& d) {
+  ctn_device_info info{};
+  info.size = sizeof info;
+  const Backend& owner = *d.backend->device_owner;
+  if (owner.def.device_info)
+    checked_call(d.name, [&] { return owner.def.device_info(owner.def.self, d.dl.id, &info); });
+  return info;
+}
+
 const Op& op_of(int32_t id) {
   const Op* op = Registry::get().op(id);
   if (!op) fail(CTN_ENOTFOUND, "there is no op with id " + std::to_string(id));
@@ -127,13 +146,7 @@ ctn_status ctn_device_find(ctn_context ctx, ctn_str name, ctn_device* out) {
 ctn_status ctn_device_name(ctn_context ctx, ctn_str* out) {
   return guarded([&] {
     require(out, "out");
-    const Device& d = to_context(ctx)->default_device();
-    ctn_device_info info{};
-    info.size = sizeof info;
-    const Backend& owner = *d.backend->device_owner;
-    if (owner.def.device_info)
-      check_status(owner.def.device_info(owner.def.self, d.dl.id, &info), d.name);
-    *out = info.name;
+    *out = info_of(to_context(ctx)->default_device()).name;
   });
 }
 int32_t ctn_context_threads(ctn_context ctx) {
@@ -173,11 +186,22 @@ ctn_status ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out) {
   return guarded([&] {
     require(out, "out");
     ctn_memory_stats stats = adopt(out, "memory stats");
-    const uint32_t room = out->size;
     to_context(ctx)->ledger().fill(&stats);
-    stats.size = room;
-    std::memset(static_cast<void*>(out), 0, room);  // members that we do not know are 0
-    std::memcpy(out, &stats, std::min<size_t>(room, sizeof stats));
+    give(stats, out);
+  });
+}
+ctn_status ctn_device_get_stats(ctn_context ctx, ctn_device device, ctn_device_stats* out) {
+  return guarded([&] {
+    require(out, "out");
+    ctn_device_stats stats = adopt(out, "device stats");
+    const Device& d = to_context(ctx)->device(device);
+    const ctn_device_info info = info_of(d);
+    stats.total = info.mem_total;
+    stats.free = info.mem_free;
+    stats.held = d.pool->held();
+    stats.used = d.pool->used();
+    stats.cached = std::max(stats.held, stats.used) - stats.used;  // others may be at work
+    give(stats, out);
   });
 }
 ctn_status ctn_memory_set_limit(ctn_context ctx, uint64_t bytes) {

@@ -29,6 +29,13 @@ void check_context(const Context* ctx, const Variable& v, const char* what) {
 }
 
 // A gradient must be of the kind of its variable.
+void check_device(const Variable& v, const Variable& g, const char* what) {
+  check_context(v.ctx, g, what);
+  if (!v.data || !g.data || &v.data->device() == &g.data->device()) return;
+  fail_argument(std::string(what) + " is on device " + g.data->device().name +
+                ", the variable on " + v.data->device().name);
+}
+
 void check_fits(const Variable& v, const Variable& g, const char* what) {
   check_context(v.ctx, g, what);
   const Array &a = v.array(), &b = g.array();
@@ -40,6 +47,7 @@ void check_fits(const Variable& v, const Variable& g, const char* what) {
     fail_argument(std::string(what) + " has shape " + shape_text(b.shape()) +
                       ", the variable has " + shape_text(a.shape()),
                   CTN_ESHAPE);
+  check_device(v, g, what);
 }
 
 void check_all_fit(std::span<Variable* const> to, std::span<Variable* const> grads,
@@ -111,6 +119,7 @@ ctn_status ctn_variable_grad(ctn_variable v, ctn_variable* out) {
 ctn_status ctn_variable_set_grad(ctn_variable v, ctn_variable g) {
   return guarded([&] {
     check_other(v, g);
+    if (g) check_device(*to_variable(v), *to_variable(g), "gradient");
     to_variable(v)->set_grad(static_cast<Variable*>(g));
   });
 }
@@ -124,6 +133,7 @@ ctn_status ctn_variable_add_grad(ctn_variable v, ctn_variable g) {
     const Ref<Variable> x = Ref<Variable>::share(to_variable(v));
     const Ref<Variable> more = Ref<Variable>::share(to_variable(g));
     const Ref<Variable> now = Ref<Variable>::share(x->grad);
+    check_device(*x, *more, "gradient");
     if (now) check_fits(*now, *more, "gradient");
     const Ref<Variable> sum = now ? add_variables(*now, *more) : more;
     x->set_grad(sum.get());

@@ -84,6 +84,7 @@ class Row : public std::enable_shared_from_this<Row> {
   static std::shared_ptr<const Row> parse(const Source& source, std::string_view what);
   ~Row();
 
+  const std::string& name() const noexcept;  // what parse was told; gradients say so
   bool is_reduction() const noexcept;
   int32_t n_in() const noexcept;
   int32_t n_out() const noexcept;

@@ -6,6 +6,7 @@ namespace catena::expr {
 Row::Row(std::unique_ptr<RowData> data) : d_(std::move(data)) {}
 Row::~Row() = default;
 
+const std::string& Row::name() const noexcept { return d_->what; }
 bool Row::is_reduction() const noexcept { return d_->is_reduction(); }
 int32_t Row::n_in() const noexcept { return d_->n_in; }
 int32_t Row::n_out() const noexcept { return d_->n_out(); }

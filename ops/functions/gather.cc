@@ -76,7 +76,7 @@ void add_positions(const Item& item, std::span<const int64_t> shape,
     p.shape = Dims{static_cast<int64_t>(item.value.n)};
   } else {
     ctn_dltensor t;
-    sdk::check(sdk::api().array_view(item.value.u.array, &t));
+    sdk::check(sdk::api().array_spec(item.value.u.array, &t));
     if (t.dtype.code == CTN_DT_BOOL) {
       add_mask(t, item.value.u.array, item.axis, shape, found);
       return;
@@ -199,8 +199,9 @@ Var get_item_compose(const Call& call, Vars in) {
   // the context's limit refuses what broadcasting makes too many, before the host is asked for it
   Array::empty(call.context(), sdk::dtype_of(CTN_INT64), joint);
   const std::vector<int64_t> rows = flat_rows(g.positions, g.sizes, joint);
-  const Var index =
-      Array::from_host(call.context(), sdk::dtype_of(CTN_INT64), joint, rows.data()).variable();
+  const Var index = Array::from_host(call.context(), sdk::dtype_of(CTN_INT64), joint, rows.data())
+                        .on(x.device())
+                        .variable();
   const Dims whole = y.shape();
   Dims order = g.gathered, flat{sdk::size_of(g.sizes)};
   for (const int64_t k : g.other) {

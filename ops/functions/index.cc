@@ -71,7 +71,7 @@ int axes_used(const ctn_value& v) {
   if (is_new_axis(v) || v.kind == CTN_ELLIPSIS) return 0;
   if (v.kind != CTN_ARRAY) return 1;
   ctn_dltensor t;
-  sdk::check(sdk::api().array_view(v.u.array, &t));
+  sdk::check(sdk::api().array_spec(v.u.array, &t));
   return t.dtype.code == CTN_DT_BOOL ? t.ndim : 1;
 }
 

@@ -263,7 +263,7 @@ Var repeat_each(Ref x, int axis, std::span<const int64_t> repeats) {
   const sdk::Array index = sdk::Array::from_host(x.context(), sdk::dtype_of(CTN_INT64),
                                                  std::span<const int64_t>(&n, 1), rows.data());
   Var y = op<"rollaxis">({x}, {axis});
-  y = op<"take">({y, index.variable()});
+  y = op<"take">({y, index.on(x.device()).variable()});
   return op<"rollaxis">({y}, {0, axis + 1});
 }
 

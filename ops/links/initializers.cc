@@ -11,9 +11,9 @@ using namespace initializer_attr;
 
 namespace {
 
-ctn_dltensor view_of(ctn_array a) {
+ctn_dltensor spec_of(ctn_array a) {
   ctn_dltensor t;
-  sdk::check(sdk::api().array_view(a, &t));
+  sdk::check(sdk::api().array_spec(a, &t));
   return t;
 }
 
@@ -34,7 +34,7 @@ void fill_with(ctn_array array, double value) {
 // dst[...] = src, wherever dst is.
 void assign(ctn_array dst, ctn_array src) {
   ctn_array moved = nullptr;
-  sdk::check(sdk::api().array_to_device(src, view_of(dst).device, &moved));
+  sdk::check(sdk::api().array_to_device(src, spec_of(dst).device, &moved));
   const sdk::Array here = sdk::Array::take(moved);
   sdk::check(sdk::api().array_assign(dst, here.get()));
 }
@@ -55,7 +55,7 @@ sdk::Array piece_of(ctn_array array, int64_t from, int64_t n) {
 // Fills with draws, scaled and shifted. A piece at a time: tables of embeddings are large.
 void fill_random(ctn_array array, int32_t kind, double scale, double shift) {
   constexpr int64_t kPiece = int64_t{1} << 16;
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   const sdk::Tensor tensor(t);
   const ctn_context ctx = sdk::api().array_context(array);
   if (!tensor.contiguous()) {
@@ -92,7 +92,7 @@ Fans fans_of(const sdk::Tensor& t) {
 }  // namespace
 
 void constant_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   target(t, attrs, constant::dtype);
   const ctn_value& value = attrs[constant::fill_value];
   if (value.kind == CTN_ARRAY) {
@@ -103,25 +103,25 @@ void constant_fill(ctn_array array, sdk::Attrs attrs) {
 }
 
 void zero_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   target(t, attrs, zero::dtype);
   fill_with(array, 0);
 }
 
 void one_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   target(t, attrs, one::dtype);
   fill_with(array, 1);
 }
 
 void nan_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   target(t, attrs, initializer_attr::nan::dtype);
   fill_with(array, std::numeric_limits<double>::quiet_NaN());
 }
 
 void identity_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   const sdk::Tensor tensor = target(t, attrs, identity::dtype);
   if (tensor.ndim() != 2 || tensor.shape(0) != tensor.shape(1))
     sdk::fail(CTN_ESHAPE,
@@ -136,7 +136,7 @@ void identity_fill(ctn_array array, sdk::Attrs attrs) {
 }
 
 void function_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   target(t, attrs, function::dtype);
   const ctn_callback& f = *attrs[function::function].u.callback;
   ctn_variable v = nullptr;
@@ -146,25 +146,25 @@ void function_fill(ctn_array array, sdk::Attrs attrs) {
 }
 
 void normal_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   target(t, attrs, initializer_attr::normal::dtype);
   normal(array, attrs.f(initializer_attr::normal::scale));
 }
 
 void lecun_normal_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   const Fans fans = fans_of(target(t, attrs, lecun_normal::dtype));
   normal(array, attrs.f(lecun_normal::scale) * std::sqrt(1 / fans.in));
 }
 
 void glorot_normal_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   const Fans fans = fans_of(target(t, attrs, glorot_normal::dtype));
   normal(array, attrs.f(glorot_normal::scale) * std::sqrt(2 / (fans.in + fans.out)));
 }
 
 void he_normal_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   const Fans fans = fans_of(target(t, attrs, he_normal::dtype));
   const std::string_view option = attrs.s(he_normal::fan_option);
   if (option != "fan_in" && option != "fan_out")
@@ -174,25 +174,25 @@ void he_normal_fill(ctn_array array, sdk::Attrs attrs) {
 }
 
 void uniform_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   target(t, attrs, initializer_attr::uniform::dtype);
   uniform(array, attrs.f(initializer_attr::uniform::scale));
 }
 
 void lecun_uniform_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   const Fans fans = fans_of(target(t, attrs, lecun_uniform::dtype));
   uniform(array, attrs.f(lecun_uniform::scale) * std::sqrt(3 / fans.in));
 }
 
 void glorot_uniform_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   const Fans fans = fans_of(target(t, attrs, glorot_uniform::dtype));
   uniform(array, attrs.f(glorot_uniform::scale) * std::sqrt(6 / (fans.in + fans.out)));
 }
 
 void he_uniform_fill(ctn_array array, sdk::Attrs attrs) {
-  const ctn_dltensor t = view_of(array);
+  const ctn_dltensor t = spec_of(array);
   const Fans fans = fans_of(target(t, attrs, he_uniform::dtype));
   uniform(array, attrs.f(he_uniform::scale) * std::sqrt(6 / fans.in));
 }

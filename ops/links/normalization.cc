@@ -13,17 +13,18 @@ sdk::Dims size_of(sdk::Attrs attrs) { return sdk::Dims(attrs.ints(batch_normaliz
 // themselves.
 int64_t count_call(sdk::LinkRef link) {
   int64_t n = 0;
-  sdk::check(sdk::api().array_to_host(link.persistent("N").get(), &n, sizeof n));
+  const sdk::Array count = link.persistent("N");
+  sdk::check(sdk::api().array_to_host(count.get(), &n, sizeof n));
   ++n;
   const sdk::Array next = sdk::Array::from_host(link.context(), sdk::dtype_of(CTN_INT64), {}, &n);
-  link.set_persistent("N", next);
+  link.set_persistent("N", next.on(count.spec().device));
   return n;
 }
 
 sdk::Var constant_like(const sdk::Array& stat, sdk::Ref x, int value) {
-  const ctn_dltensor t = stat.view();
+  const ctn_dltensor t = stat.spec();
   const std::span<const int64_t> shape(t.shape, static_cast<size_t>(t.ndim));
-  return sdk::Array::full(x.context(), x.dtype(), shape, value).variable();
+  return sdk::Array::full(x.context(), x.dtype(), shape, value).on(x.device()).variable();
 }
 
 }  // namespace

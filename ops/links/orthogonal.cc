@@ -42,7 +42,7 @@ void make_orthonormal(std::vector<double>& a, size_t rows, size_t n) {
 
 void orthogonal_fill(ctn_array array, sdk::Attrs attrs) {
   ctn_dltensor t;
-  sdk::check(sdk::api().array_view(array, &t));
+  sdk::check(sdk::api().array_spec(array, &t));
   const sdk::Tensor tensor(t);
   if (!attrs.is_none(orthogonal::dtype) &&
       !sdk::same_dtype(attrs.dtype(orthogonal::dtype), t.dtype))
@@ -63,9 +63,7 @@ void orthogonal_fill(ctn_array array, sdk::Attrs attrs) {
   for (double& x : a) x *= attrs.f(orthogonal::scale);
   const sdk::Array wide =
       sdk::Array::from_host(ctx, sdk::dtype_of(CTN_FLOAT64), tensor.shape(), a.data());
-  ctn_array moved = nullptr;
-  sdk::check(sdk::api().array_to_device(wide.get(), t.device, &moved));
-  sdk::check(sdk::api().array_assign(array, sdk::Array::take(moved).get()));
+  sdk::check(sdk::api().array_assign(array, wide.on(t.device).get()));
 }
 
 }  // namespace catena::links

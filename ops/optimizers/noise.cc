@@ -18,10 +18,7 @@ sdk::Array noise_like(sdk::Ref param, double deviation) {
       sdk::Array::from_host(ctx, sdk::dtype_of(CTN_FLOAT64), shape.span(), noise.data());
   ctn_array narrow = nullptr;
   sdk::check(sdk::api().array_copy(wide.get(), param.dtype(), &narrow));
-  sdk::Array made = sdk::Array::take(narrow);
-  ctn_array moved = nullptr;
-  sdk::check(sdk::api().array_to_device(made.get(), param.spec().device, &moved));
-  return sdk::Array::take(moved);
+  return sdk::Array::take(narrow).on(param.device());
 }
 
 }  // namespace

@@ -345,7 +345,7 @@ TEST_CASE("an array that is on the device already is itself there") {
   REQUIRE_OK(ctn_array_to_device(a, {CTN_DEV_CPU, 0}, b.out()));
   CHECK(static_cast<ctn_array>(a) == static_cast<ctn_array>(b));
   ctn_array out = kNowhere;
-  CHECK_FAILS(ctn_array_to_device(a, {CTN_DEV_CPU, 3}, &out), CTN_EDEVICE, "id 3");
+  CHECK_FAILS(ctn_array_to_device(a, {CTN_DEV_CPU, 3}, &out), CTN_EDEVICE, "cpu:3");
   CHECK_FAILS(ctn_array_to_device(a, {CTN_DEV_CUDA, 0}, &out), CTN_EDEVICE, "type 2");
   CHECK(out == kNowhere);
 }

@@ -189,7 +189,7 @@ TEST_CASE("a refused tensor has been given back, once, and nothing is left of it
       {[](Dl& t, auto*, auto&, auto&) {
          t.dl_tensor.device = {1, 5};
        },
-       CTN_EDEVICE, "id 5"},
+       CTN_EDEVICE, "cpu:5"},
       {[](Dl& t, int64_t* s, auto&, auto&) { t.dl_tensor.strides = s; }, CTN_EINVAL, "64 bits"},
       {[](Dl& t, auto*, Shape& s, auto&) {
          t.dl_tensor.shape = s.data();

@@ -111,6 +111,8 @@ TEST_CASE("contexts, arrays and memory: NULL is refused by name") {
       ROW("ctn_device_find: out is NULL", ctn_device_find(g.ctx, str("cpu"), nullptr)),
       ROW("ctn_device_name: context is NULL", ctn_device_name(nullptr, &p.s)),
       ROW("ctn_device_name: out is NULL", ctn_device_name(g.ctx, nullptr)),
+      ROW("ctn_device_get_stats: out is NULL",
+          ctn_device_get_stats(g.ctx, {CTN_DEV_CPU, 0}, nullptr)),
       ROW("ctn_synchronize: context is NULL", ctn_synchronize(nullptr)),
       ROW("ctn_config_set_global: context is NULL",
           ctn_config_set_global(nullptr, kName, &kNumber)),
@@ -277,7 +279,7 @@ TEST_CASE("links: NULL, names that are not there, and strangers are refused") {
       ROW("ctn_link_copy_params: link is NULL", ctn_link_copy_params(g.link, nullptr)),
       ROW("context", ctn_link_copy_params(g.link, g.stranger)),
       ROW("ctn_link_to_device: link is NULL", ctn_link_to_device(nullptr, {CTN_DEV_CPU, 0})),
-      ROW_CODE(CTN_EDEVICE, "id 9", ctn_link_to_device(g.link, {CTN_DEV_CPU, 9})),
+      ROW_CODE(CTN_EDEVICE, "cpu:9", ctn_link_to_device(g.link, {CTN_DEV_CPU, 9})),
       ROW("ctn_link_enable_update: link is NULL", ctn_link_enable_update(nullptr, 1)),
   });
 }

@@ -14,6 +14,7 @@ typedef struct work {
 static const ctn_host* g_host;
 static work g_queue[16];
 static int g_waiting;
+static int g_failed[2];
 
 const ctn_plugin_info* CTN_CALL ctn_plugin_query(uint32_t host_abi) {
   static const ctn_plugin_info info = PLAIN_INFO("later");
@@ -32,16 +33,9 @@ static ctn_status get(void* self, ctn_context ctx, int32_t device, uint64_t byte
   *out = g_host->host_alloc(ctx, bytes, align);
   return *out ? CTN_OK : CTN_ENOMEM;
 }
-static void put(void* self, ctn_context ctx, int32_t device, void* p, uint64_t bytes,
-                uint64_t align) {
-  (void)self, (void)device;
-  g_host->host_free(ctx, p, bytes, align);
-}
-
-static ctn_status sync(void* self, int32_t device) {
-  ctn_status status = CTN_OK;
+/* Does what waits for the device; g_failed remembers what went wrong. */
+static void finish(int32_t device) {
   int rest = 0;
-  (void)self;
   for (int i = 0; i < g_waiting; ++i) {
     const work w = g_queue[i];
     if (w.device != device) {
@@ -49,22 +43,37 @@ static ctn_status sync(void* self, int32_t device) {
       continue;
     }
     if (w.n == 13)
-      status = g_host->fail(CTN_EDEVICE, NULL, 0, text("later: a copy of 13 bytes failed"));
+      g_failed[device] = 1;
     else
       memcpy(w.dst, w.bytes, w.n);
     free(w.bytes);
   }
   g_waiting = rest;
-  return status;
+}
+
+static void put(void* self, ctn_context ctx, int32_t device, void* p, uint64_t bytes,
+                uint64_t align) {
+  (void)self;
+  finish(device);
+  g_host->host_free(ctx, p, bytes, align);
+}
+
+static ctn_status sync(void* self, int32_t device) {
+  (void)self;
+  finish(device);
+  if (!g_failed[device]) return CTN_OK;
+  g_failed[device] = 0;
+  return g_host->fail(CTN_EDEVICE, NULL, 0, text("later: a copy of 13 bytes failed"));
 }
 
 static ctn_status copy(void* self, int32_t dst_device, void* dst, int32_t src_device,
                        const void* src, uint64_t bytes) {
   work w = {dst, NULL, bytes, dst_device};
+  (void)self;
   if (dst_device < 0) { /* to the host: behind what was noted for the device */
-    const ctn_status status = sync(self, src_device);
-    if (status == CTN_OK) memcpy(dst, src, bytes);
-    return status;
+    finish(src_device);
+    if (!g_failed[src_device]) memcpy(dst, src, bytes);
+    return CTN_OK;
   }
   w.bytes = g_waiting < 16 ? malloc(bytes) : NULL;
   if (!w.bytes) return CTN_ENOMEM;

@@ -206,6 +206,7 @@ void add_backend(Adder& add) {
   add.note(add.host->add_backend(add.plugin, &def));
   def = {};
   def.size = sizeof def;
+  def.flags = CTN_BACKEND_ASYNC;
   def.name = text("throws_sync");
   def.parent = text("throws_late");
   def.sync = kThrower;

@@ -42,6 +42,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* config_get_local)(ctn_context ctx, ctn_str key, ctn_value* out);
   ctn_status(CTN_CALL* memory_get_stats)(ctn_context ctx, ctn_memory_stats* out);
   ctn_status(CTN_CALL* memory_set_limit)(ctn_context ctx, uint64_t bytes);
+  ctn_status(CTN_CALL* device_get_stats)(ctn_context ctx, ctn_device device, ctn_device_stats* out);
   ctn_status(CTN_CALL* memory_trim)(ctn_context ctx);
   ctn_status(CTN_CALL* random_seed)(ctn_context ctx, uint64_t seed);
   ctn_status(CTN_CALL* random_draw)(ctn_context ctx, int32_t kind, void* dst, int64_t n);

@@ -121,7 +121,8 @@ CTN_API ctn_status CTN_CALL ctn_device_find(ctn_context ctx, ctn_str name, ctn_d
 CTN_API ctn_status CTN_CALL ctn_device_name(ctn_context ctx, ctn_str* out);
 /* How many threads work at once for the context, the caller's included. */
 CTN_API int32_t CTN_CALL ctn_context_threads(ctn_context ctx);
-/* Waits for all work of the context and returns stored asynchronous errors. */
+/* Waits for all work of the context, on all of its devices, and returns what an asynchronous
+ * backend has to say of work that failed meanwhile: once, and of several failures the first. */
 CTN_API ctn_status CTN_CALL ctn_synchronize(ctn_context ctx);
 
 /* Configuration: keys, values and what they do are in docs/configuration.md. Keys are Chainer's
@@ -152,6 +153,20 @@ typedef struct ctn_memory_stats {
 /* out->size must be set. Fills that many bytes: members this library does not know become 0. */
 CTN_API ctn_status CTN_CALL ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out);
 CTN_API ctn_status CTN_CALL ctn_memory_set_limit(ctn_context ctx, uint64_t bytes);
+/* One device of a context. Small arrays in host memory lie among the runtime's own objects, which
+ * only ctn_memory_get_stats counts. */
+typedef struct ctn_device_stats {
+  uint32_t size;
+  uint32_t reserved;
+  uint64_t total;  /* bytes the device has, as its backend says; 0 unknown */
+  uint64_t free;   /* of these in nobody's use */
+  uint64_t held;   /* bytes the context has taken from it: used + cached */
+  uint64_t used;   /* bytes in live arrays */
+  uint64_t cached; /* bytes kept for reuse */
+} ctn_device_stats;
+/* out->size must be set, as above. CTN_EDEVICE where the context has no such device. */
+CTN_API ctn_status CTN_CALL ctn_device_get_stats(ctn_context ctx, ctn_device device,
+                                                 ctn_device_stats* out);
 /* Gives cached memory back. */
 CTN_API ctn_status CTN_CALL ctn_memory_trim(ctn_context ctx);
 
@@ -182,7 +197,7 @@ CTN_API ctn_status CTN_CALL ctn_array_wrap(ctn_context ctx, const ctn_dltensor* 
                                            ctn_array* out);
 /* DLPack exchange without copying. Import takes `t`: its deleter runs when the last array over it
  * is gone, or has run when this call fails; read-only tensors are copied. Export: new, the consumer
- * calls its deleter. */
+ * calls its deleter; waits as ctn_array_view does. */
 CTN_API ctn_status CTN_CALL ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out);
 CTN_API ctn_status CTN_CALL ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out);
 CTN_API void CTN_CALL ctn_array_retain(ctn_array a);

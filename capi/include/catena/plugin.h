@@ -220,16 +220,18 @@ typedef struct ctn_attr_def {
 #define CTN_KIND_BIT(kind) (UINT64_C(1) << (kind))
 
 /* Shape, dtype and relation to memory of one output, written by infer. */
-enum { CTN_OUT_NEW = 0, CTN_OUT_VIEW = 1, CTN_OUT_SAME = 2 };
+enum { CTN_OUT_NEW = 0, CTN_OUT_VIEW = 1, CTN_OUT_SAME = 2, CTN_OUT_COPY = 3 };
 typedef struct ctn_out_spec {
-  int32_t mode;   /* NEW: fresh memory. VIEW: strides and offset into `source`. SAME: is `source` */
-  int32_t source; /* input index for VIEW and SAME */
+  /* NEW: fresh memory. VIEW: strides and offset into `source`. SAME: is `source`. COPY: a copy of
+   * `source` in C order on `device`, made by the runtime; where no output is NEW no kernel runs */
+  int32_t mode;
+  int32_t source; /* input index for VIEW, SAME and COPY */
   int32_t ndim;
   ctn_dtype dtype;
-  int64_t* shape;   /* room for CTN_MAX_NDIM */
-  int64_t* strides; /* VIEW only: elements; room for CTN_MAX_NDIM */
-  int64_t offset;   /* VIEW only: elements from the source's element 0 */
-  uint64_t reserved;
+  int64_t* shape;    /* room for CTN_MAX_NDIM */
+  int64_t* strides;  /* VIEW only: elements; room for CTN_MAX_NDIM */
+  int64_t offset;    /* VIEW only: elements from the source's element 0 */
+  ctn_device device; /* COPY only; one that is open in the context */
 } ctn_out_spec;
 
 /* A call as infer, supports and kernels see it. `attrs` follows the schema's order with defaults
@@ -348,7 +350,7 @@ typedef struct ctn_kernel_def {
 
 enum {
   CTN_BACKEND_HOST_MEMORY = 1u, /* device memory can be read by the CPU */
-  CTN_BACKEND_ASYNC = 2u,       /* work returns before it is done */
+  CTN_BACKEND_ASYNC = 2u,       /* work returns before it is done; needs sync */
   CTN_BACKEND_FORK_SAFE = 4u    /* usable in a forked child */
 };
 
@@ -360,8 +362,16 @@ typedef struct ctn_device_info {
   uint64_t mem_free;
 } ctn_device_info;
 
-/* A backend fills what differs from its parent; NULL members are inherited. Without a parent,
- * device_count, alloc, free and copy are required. */
+/* A backend fills what differs from its parent; NULL members are inherited, in groups that come
+ * whole: alloc, free and copy; device_count and device_info; compile, launch and release; sync and
+ * the streams; layout_bytes and reorder. Without a parent, device_count, alloc, free and copy are
+ * required. The kernels of the parent follow the backend's own.
+ *
+ * The runtime hands all work of a device over in the order in which it is to be done, and uses
+ * memory again as soon as the work that needs it has been handed over. With CTN_BACKEND_ASYNC a
+ * backend therefore does it in that order and, before it gives memory back to the system (free),
+ * waits for what is pending on it. What fails after the call that asked for it is kept and returned
+ * by the next sync, once, with a text that names what ran (exec_label). */
 typedef struct ctn_backend_def {
   uint32_t size;
   uint32_t flags;      /* CTN_BACKEND_* */
@@ -378,10 +388,13 @@ typedef struct ctn_backend_def {
                               uint64_t align, void** out);
   void(CTN_CALL* free)(void* self, ctn_context ctx, int32_t device, void* p, uint64_t bytes,
                        uint64_t align);
-  /* device numbers of this backend, or -1 for host memory; ordered on the device's stream */
+  /* Device numbers of this backend, or -1 for host memory (not both -1). Comes after the work that
+   * was handed over for either device, and before what follows on either. Host memory that is read
+   * is the caller's again at return, host memory that is written is there after sync. */
   ctn_status(CTN_CALL* copy)(void* self, int32_t dst_device, void* dst, int32_t src_device,
                              const void* src, uint64_t bytes);
-  ctn_status(CTN_CALL* sync)(void* self, int32_t device); /* returns stored asynchronous errors */
+  /* waits for the device's work, then returns what of it has failed since the last sync */
+  ctn_status(CTN_CALL* sync)(void* self, int32_t device);
   /* expressions; `compile` may decline with CTN_EUNSUPPORTED. A program is used by many threads. */
   ctn_status(CTN_CALL* compile)(void* self, const ctn_form* form, void** program);
   ctn_status(CTN_CALL* launch)(void* self, void* program, const ctn_launch* launches, int32_t n);
@@ -559,6 +572,9 @@ typedef struct ctn_host {
   ctn_context(CTN_CALL* exec_context)(ctn_exec e);
   ctn_device(CTN_CALL* exec_device)(ctn_exec e);
   ctn_stream(CTN_CALL* exec_stream)(ctn_exec e);
+  /* what runs, for messages: an op, a gradient, an optimizer's rule; borrowed until the call
+   * ends */
+  ctn_str(CTN_CALL* exec_label)(ctn_exec e);
 
   /* For backward. Borrowed variables; NULL where an input is absent, an output or gy is not there.
    * Asking for what the schema does not retain is CTN_EINVAL. */

@@ -69,6 +69,13 @@ class Out {
     set(dtype, shape);
     std::copy(strides.begin(), strides.end(), s_->strides);
   }
+  // A copy of input `source` on a device that is open in the context.
+  void copy(int source, Tensor t, ctn_device device) {
+    s_->mode = CTN_OUT_COPY;
+    s_->source = source;
+    s_->device = device;
+    set(t.dtype(), t.shape());
+  }
   // Input `source` itself.
   void same(int source, Tensor t) {
     s_->mode = CTN_OUT_SAME;

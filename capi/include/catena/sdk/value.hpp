@@ -39,6 +39,7 @@ struct Value {
   Value(std::string_view s) : v{CTN_STR, static_cast<uint32_t>(s.size()), {}} { v.u.s = s.data(); }
   Value(const char* s) : Value(std::string_view(s)) {}
   Value(ctn_dtype dt) : v{CTN_DTYPE, 0, {}} { v.u.dt = dt; }
+  Value(ctn_device dev) : v{CTN_DEVICE, 0, {}} { v.u.dev = dev; }
   Value(std::span<const int64_t> is) : v{CTN_INTS, static_cast<uint32_t>(is.size()), {}} {
     v.u.is = is.data();
   }
@@ -72,6 +73,7 @@ class Attrs {
   bool b(int k) const { return values_[k].u.i != 0; }
   std::string_view s(int k) const { return {values_[k].u.s, values_[k].n}; }
   ctn_dtype dtype(int k) const { return values_[k].u.dt; }
+  ctn_device device(int k) const { return values_[k].u.dev; }
   // A list of integers; a single one counts as a list of one, None as an empty one.
   std::span<const int64_t> ints(int k) const {
     const ctn_value& v = values_[k];

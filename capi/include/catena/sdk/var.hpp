@@ -58,10 +58,23 @@ class Array {
   ctn_array get() const { return p_; }
   ctn_array release() { return std::exchange(p_, nullptr); }
   ctn_context context() const { return api().array_context(p_); }
+  // Waits for the context's work, so that the memory may be read.
   ctn_dltensor view() const {
     ctn_dltensor t;
     check(api().array_view(p_, &t));
     return t;
+  }
+  // Shape, strides, dtype and device, without the memory.
+  ctn_dltensor spec() const {
+    ctn_dltensor t;
+    check(api().array_spec(p_, &t));
+    return t;
+  }
+  // A copy on another device of the context; the same array where it is there.
+  Array on(ctn_device device) const {
+    ctn_array there = nullptr;
+    check(api().array_to_device(p_, device, &there));
+    return take(there);
   }
   Var variable(bool requires_grad = false) const;
 
@@ -99,6 +112,7 @@ class Ref {
   int ndim() const { return spec().ndim; }
   int64_t size() const { return size_of(shape()); }
   ctn_dtype dtype() const { return spec().dtype; }
+  ctn_device device() const { return spec().device; }
   Array array() const {
     ctn_array a = nullptr;
     check(api().variable_array(p_, &a));

@@ -64,6 +64,15 @@ class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_conte
     check(ctn_memory_get_stats(get(), &s));
     return s;
   }
+  // Of one device: "cuda:1".
+  ctn_device_stats memory(std::string_view device) const {
+    ctn_device d{};
+    check(ctn_device_find(get(), detail::str(device), &d));
+    ctn_device_stats s{};
+    s.size = sizeof s;
+    check(ctn_device_get_stats(get(), d, &s));
+    return s;
+  }
   void trim() { check(ctn_memory_trim(get())); }
   void seed(uint64_t value) { check(ctn_random_seed(get(), value)); }
   void synchronize() { check(ctn_synchronize(get())); }

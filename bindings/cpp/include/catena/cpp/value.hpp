@@ -47,6 +47,7 @@ class Value {
   }
   Value(double f) { set(CTN_FLOAT).f = f; }
   Value(ctn_dtype d) { set(CTN_DTYPE).dt = d; }
+  Value(ctn_device d) { set(CTN_DEVICE).dev = d; }
   Value(const char* s) : Value(std::string(s)) {}
   Value(const std::string& s) { v_ = {CTN_STR, count(s), {.s = keep(s).data()}}; }
   Value(const Shape& list) { v_ = {CTN_INTS, count(list), {.is = keep(list).data()}}; }

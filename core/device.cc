@@ -1,0 +1,176 @@
+// The devices of a context: opening them, their memory, waiting for their work. Knows no backend.
+#include <charconv>
+
+#include "core/array.h"
+#include "core/context.h"
+#include "core/file.h"
+#include "core/loader.h"
+
+namespace catena {
+namespace {
+
+// Why a backend last gave this thread no memory, where that was not for lack of it: the text is the
+// thread's last error.
+constinit thread_local ctn_status t_refusal = CTN_OK;
+
+void* device_source_alloc(void* user, uint64_t bytes, uint64_t align) noexcept {
+  const auto& d = *static_cast<const Device*>(user);
+  const Backend& b = *d.backend->memory_owner;
+  void* p = nullptr;
+  ctn_status s = CTN_OK;
+  forget_text();
+  try {
+    s = b.def.alloc(b.def.self, d.ctx, d.dl.id, bytes, align, &p);
+  } catch (...) {
+    d.ctx->log_current_exception(d.name);
+    s = store_current_exception();
+  }
+  if (s == CTN_OK) return p;
+  t_refusal = s == CTN_ENOMEM ? CTN_OK : s;
+  return nullptr;
+}
+void device_source_free(void* user, void* p, uint64_t bytes, uint64_t align) noexcept {
+  const auto& d = *static_cast<const Device*>(user);
+  const Backend& b = *d.backend->memory_owner;
+  d.ctx->shielded(d.name, [&] { b.def.free(b.def.self, d.ctx, d.dl.id, p, bytes, align); });
+}
+
+}  // namespace
+
+void* Context::alloc_data(Device& device, uint64_t bytes) {
+  if (void* p = device.pool->get(bytes)) [[likely]]
+    return p;
+  trim();
+  t_refusal = CTN_OK;
+  if (void* p = device.pool->get(bytes)) return p;
+  if (t_refusal != CTN_OK)
+    rethrow_status(t_refusal,
+                   "backend '" + device.backend->name + "': alloc of " + megabytes(bytes));
+  out_of_memory(bytes);
+}
+
+// ---- opening
+
+Device& Context::device(std::string_view name) {
+  const size_t colon = name.find(':');
+  const std::string_view backend_name = name.substr(0, colon);
+  int32_t id = 0;
+  if (colon != std::string_view::npos) {
+    const std::string_view digits = name.substr(colon + 1);
+    const char* const last = digits.data() + digits.size();
+    const auto [end, error] = std::from_chars(digits.data(), last, id);
+    if (error != std::errc() || end != last || id < 0 || id > 4096)
+      fail(CTN_EINVAL, "device " + quoted(name) + ": what follows ':' is not an id of 0 to 4096");
+  }
+  const Backend& backend = require_backend(backend_name, use_env_);
+  if (Device* open = find_open(backend, id)) return *open;
+  int32_t count = 0;
+  ctn_str why{};
+  const Backend& owner = *backend.device_owner;
+  checked_call("device count",
+               [&] { return owner.def.device_count(owner.def.self, &count, &why); });
+  if (id >= count)
+    fail(CTN_EDEVICE, "device '" + std::string(name) + "' does not exist: backend '" +
+                          backend.name + "' has " + std::to_string(count) + " devices" +
+                          (why.n ? " (" + std::string(view(why)) + ")" : ""));
+  const std::lock_guard lock(device_mutex_);
+  Device* const open = find_open(backend, id);  // by another thread meanwhile
+  return open ? *open : add_device(backend, id);
+}
+
+Device* Context::find_open(const Backend& backend, int32_t id) {
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
+    Device* d = devices_[static_cast<size_t>(i)].load();
+    if (d->backend == &backend && d->dl.id == id) return d;
+  }
+  return nullptr;
+}
+
+Device* Context::find_open(ctn_device dl) {
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
+    Device* d = devices_[static_cast<size_t>(i)].load();
+    if (d->dl.type == dl.type && d->dl.id == dl.id) return d;
+  }
+  return nullptr;
+}
+
+// One that is not open is opened where a device of its backend is.
+Device& Context::device(ctn_device dl) {
+  if (Device* open = find_open(dl)) return *open;
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
+    const Device& d = *devices_[static_cast<size_t>(i)].load();
+    if (d.dl.type == dl.type) return device(d.backend->name + ":" + std::to_string(dl.id));
+  }
+  fail(CTN_EDEVICE, "device type " + std::to_string(dl.type) + " id " + std::to_string(dl.id) +
+                        " is not open in this context");
+}
+
+Device& Context::add_device(const Backend& backend, int32_t id) {
+  const int32_t n = device_count_.load();
+  if (n == kMaxDevices) fail(CTN_EUNSUPPORTED, "context: too many devices");
+  const Device* same = find_open(ctn_device{backend.def.device_type, id});
+  if (same && same->backend->memory_owner != backend.memory_owner)
+    fail(CTN_EUNSUPPORTED, "device " + backend.name + ":" + std::to_string(id) +
+                               " cannot be told from " + same->name +
+                               ", which this context has: both are number " + std::to_string(id) +
+                               " of DLPack device type " + std::to_string(same->dl.type));
+  auto d = std::make_unique<Device>();
+  d->ctx = this;
+  d->backend = &backend;
+  d->dl = {backend.def.device_type, id};
+  d->index = n;
+  d->name = backend.name + ":" + std::to_string(id);
+  d->host_memory = backend.def.flags & CTN_BACKEND_HOST_MEMORY;
+  d->async = backend.def.flags & CTN_BACKEND_ASYNC;
+  d->pool = std::make_unique<MemoryPool>(
+      ledger_, RawSource{d.get(), device_source_alloc, device_source_free, d->direct()});
+  Device& added = *d;
+  devices_[static_cast<size_t>(n)].store(d.release(), std::memory_order_release);
+  device_count_.store(n + 1, std::memory_order_release);
+  return added;
+}
+
+// ---- waiting
+
+// Waits for all devices, then throws what the first of them had to say.
+void Context::synchronize() {
+  std::exception_ptr first;
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
+    const Device& d = *devices_[static_cast<size_t>(i)].load();
+    if (!d.async) continue;
+    try {
+      d.wait();
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
+  }
+  if (first) std::rethrow_exception(first);
+}
+
+void Device::sync() const {
+  const Backend& owner = *backend->stream_owner;  // there, since it is asynchronous
+  checked_call(name, [&] { return owner.def.sync(owner.def.self, dl.id); });
+}
+
+void Device::wait() const {
+  if (!async) return;
+  settle();
+  std::exception_ptr first;
+  {
+    const std::lock_guard lock(kept_mutex_);
+    first = std::exchange(kept_, nullptr);
+  }
+  if (first) std::rethrow_exception(first);
+}
+
+void Device::settle() const noexcept {
+  if (!async) return;
+  try {
+    sync();
+  } catch (...) {
+    const std::lock_guard lock(kept_mutex_);
+    if (!kept_) kept_ = std::current_exception();
+  }
+}
+
+}  // namespace catena
