@@ -44,14 +44,4 @@ Var cast_to(Ref x, ctn_dtype dtype) {
   }
 }
 
-// One device so far: a copy to where the array is already.
-Var copy_compose(const Call& call, Vars in) {
-  const int64_t dst = call.i(attr::copy::dst);
-  const ctn_device here = call.in(0).device();
-  const bool on_host = here.type == CTN_DEV_CPU;
-  if (dst < 0 ? !on_host : on_host || here.id != dst)
-    sdk::fail(CTN_EUNSUPPORTED, "copy to device ", dst, " from device ", here.type, ":", here.id);
-  return op<"contiguous">({in[0]});
-}
-
 }  // namespace catena::functions

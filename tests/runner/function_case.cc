@@ -279,7 +279,7 @@ Upstream upstream(Run& run, const Json& c, const std::vector<Variable>& out) {
   for (size_t k = 0; k < out.size(); ++k) {
     const Json& j = c.at("outputs")[k];
     if (!j.contains("gy") || j.at("gy").is_null()) continue;
-    u.gy.push_back(variable(run.ctx, run.member(c, j.at("gy")), true));
+    u.gy.push_back(variable_beside(out[k].get(), run.member(c, j.at("gy"))));
     u.outs.push_back(out[k].get());
     u.index.push_back(k);
   }

@@ -114,6 +114,17 @@ Variable variable(ctn_context ctx, const Host& h, bool requires_grad) {
   return v;
 }
 
+Variable variable_beside(ctn_variable other, const Host& h) {
+  ctn_dltensor t{};
+  check(ctn_variable_spec(other, &t), "spec");
+  const Array made = upload(ctn_variable_context(other), h);
+  Array there;
+  check(ctn_array_to_device(made.get(), t.device, there.out()), "to device");
+  Variable v;
+  check(ctn_variable_new(there.get(), 1, v.out()), "variable");
+  return v;
+}
+
 std::vector<ctn_variable> handles(const std::vector<Variable>& list) {
   std::vector<ctn_variable> out;
   for (const Variable& v : list) out.push_back(v.get());

@@ -64,6 +64,8 @@ Host fetch(ctn_array a);
 Host fetch(ctn_variable v);
 Array upload(ctn_context ctx, const Host& h);
 Variable variable(ctn_context ctx, const Host& h, bool requires_grad);
+// One that requires a gradient, on the device where `other` is.
+Variable variable_beside(ctn_variable other, const Host& h);
 std::vector<ctn_variable> handles(const std::vector<Variable>& list);
 
 }  // namespace golden
