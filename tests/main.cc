@@ -3,6 +3,10 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include "main.h"
 
+#ifdef TEST_BACKENDS
+#include "backend.h"
+#endif
+
 #include <cstdio>
 #include <cstring>
 
@@ -15,6 +19,7 @@ struct Counts {
   const char* running = "";
   bool skip_asked = false;
   bool listing = false;
+  unsigned listed = 0;
 };
 
 Counts counts;
@@ -23,7 +28,10 @@ class Counter : public doctest::IReporter {
  public:
   explicit Counter(const doctest::ContextOptions&) {}
 
-  void report_query(const doctest::QueryData&) override { counts.listing = true; }
+  void report_query(const doctest::QueryData& data) override {
+    counts.listing = true;
+    counts.listed = data.run_stats ? data.run_stats->numTestCasesPassingFilters : 0;
+  }
   void test_run_start() override {}
   void test_run_end(const doctest::TestRunStats&) override {}
   void test_case_start(const doctest::TestCaseData& data) override {
@@ -56,9 +64,25 @@ void catena_test::skip(const char* reason) {
   std::printf("skipped: %s: %s\n", counts.running, reason);
 }
 
+#ifdef TEST_BACKENDS
+// A program of the table on a backend that is not there: all of its cases are skipped.
+static int skip_all(doctest::Context& context, const std::string& reason) {
+  const char* const words[] = {"", "--count"};
+  context.applyCommandLine(2, words);
+  context.run();
+  std::printf("skipped: %s: %s\n", catena_test::backend(), reason.c_str());
+  std::printf("0 passed, 0 failed, %u skipped\n", counts.listed);
+  return counts.listed == 0;
+}
+#endif
+
 int main(int argc, char** argv) {
   doctest::Context context(argc, argv);
   context.setOption("no-breaks", true);
+#ifdef TEST_BACKENDS
+  if (const std::string reason = catena_test::missing_backend(); !reason.empty())
+    return skip_all(context, reason);
+#endif
   const int status = context.run();
   if (counts.listing) return status;
   std::printf("%u passed, %u failed, %u skipped\n", counts.run - counts.failed - counts.skipped,

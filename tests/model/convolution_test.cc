@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "backend.h"
 #include "main.h"
 
 using namespace catena;
@@ -33,7 +34,7 @@ double deviation(const Variable& p) {
 }  // namespace
 
 TEST_CASE("Deconvolution2D takes its channels in the documented ways") {
-  const Context ctx(ContextOptions{.device = "cpu", .seed = 3});
+  const Context ctx(ContextOptions{.device = catena_test::backend(), .seed = 3});
   const Variable x = image({1, 3, 10, 10});
   CHECK(L::Deconvolution2D(3, 7, 4)(x).shape() == Shape{1, 7, 13, 13});
   CHECK(L::Deconvolution2D(7, 4)(x).shape() == Shape{1, 7, 13, 13});
@@ -52,7 +53,7 @@ TEST_CASE("Deconvolution2D takes its channels in the documented ways") {
 }
 
 TEST_CASE("DilatedConvolution2D takes its channels in the documented ways") {
-  const Context ctx(ContextOptions{.device = "cpu", .seed = 3});
+  const Context ctx(ContextOptions{.device = catena_test::backend(), .seed = 3});
   const Variable x = image({1, 3, 10, 10});
   CHECK(L::DilatedConvolution2D(3, 7, 5)(x).shape() == Shape{1, 7, 6, 6});
   CHECK(L::DilatedConvolution2D(7, 5)(x).shape() == Shape{1, 7, 6, 6});
@@ -65,7 +66,7 @@ TEST_CASE("DilatedConvolution2D takes its channels in the documented ways") {
 }
 
 TEST_CASE("filters of groups see the channels of their group") {
-  const Context ctx(ContextOptions{.device = "cpu", .seed = 3});
+  const Context ctx(ContextOptions{.device = catena_test::backend(), .seed = 3});
   const Variable x = image({2, 6, 8, 8});
   const L::Convolution2D conv(none, 90, 3, {.groups = 3});
   CHECK(conv(x).shape() == Shape{2, 90, 6, 6});
@@ -87,7 +88,7 @@ TEST_CASE("filters of groups see the channels of their group") {
 }
 
 TEST_CASE("start values are those given") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const L::Deconvolution2D link(1, 2, 1,
                                 {.initialW = 3.0, .initial_bias = Array::of({1.0f, 2.0f})});
   const std::vector<float> y = link(image({1, 1, 1, 1})).array().to_vector<float>();

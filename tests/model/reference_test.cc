@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "backend.h"
 #include "main.h"
 
 using namespace catena;
@@ -53,7 +54,7 @@ std::string in_words(const char* label, const char* expect, const char* actual) 
 }  // namespace
 
 TEST_CASE("running averages keep their digits when almost all of the old value stays") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const Variable x = Variable(Array::full({4, 1}, 1000)), gamma = ones({1}), beta = ones({1});
   const Array mean = Array::zeros({1}), var = Array::zeros({1});
   F::batch_normalization(x, gamma, beta, constant(mean), constant(var), {.decay = 0.9999});
@@ -68,7 +69,7 @@ TEST_CASE("running averages keep their digits when almost all of the old value s
 }
 
 TEST_CASE("a gradient that is not a number spoils its own parameter only") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   struct Two : Chain {
     L::EmbedID a = child("a", L::EmbedID(1, 2, 1.0));
     L::EmbedID b = child("b", L::EmbedID(1, 2, 1.0));
@@ -90,14 +91,14 @@ TEST_CASE("a gradient that is not a number spoils its own parameter only") {
 }
 
 TEST_CASE("an empty first batch tells a lazy Linear its size") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const L::Linear link(none, 3);
   CHECK(link(Variable(Array::zeros({0, 4, 2}))).shape() == Shape{0, 3});
   CHECK(link.param("W").shape() == Shape{3, 8});
 }
 
 TEST_CASE("an array that initialises a parameter does not decide its dtype") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const L::Linear wide(
       2, 1,
       {.initialW = Array::from(Doubles{1, 2}, {1, 2}), .initial_bias = Array::from(Longs{3}, {1})});
@@ -109,7 +110,7 @@ TEST_CASE("an array that initialises a parameter does not decide its dtype") {
 }
 
 TEST_CASE("maximum and minimum of nothing are refused") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const Variable x(Array::zeros({2, 0, 3}));
   const std::string text = "zero-size array to reduction operation ";
   for (const bool largest : {true, false}) {
@@ -128,7 +129,7 @@ TEST_CASE("maximum and minimum of nothing are refused") {
 
 // The page of split_axis says that parts without elements are refused; Chainer's code gives them.
 TEST_CASE("splits and joins with empty parts") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const Variable x(Array::from(Floats{1, 2, 3, 4}, {4}));
   CHECK(F::split_axis(x, Shape{0, 4}, 0)[1].shape() == Shape{4});
   for (const Shape& cuts : {Shape{3, 1}, Shape{-1}})
@@ -149,7 +150,7 @@ TEST_CASE("splits and joins with empty parts") {
 }
 
 TEST_CASE("only the predictor is a child of a Classifier") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const L::Linear loss(2, 1), accuracy(2, 1);
   struct Function : Chain {};
   const L::Classifier model(L::Linear(3, 2), {.lossfun = loss, .accfun = accuracy});
@@ -159,7 +160,7 @@ TEST_CASE("only the predictor is a child of a Classifier") {
 }
 
 TEST_CASE("constants of integer arrays are exact") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const int64_t big = (int64_t{1} << 53) + 1;
   const Variable x = constant(Array::from(Longs{1, -1}, {2}));
   const auto result = [&](const char* op, const Value& value) {
@@ -181,7 +182,7 @@ TEST_CASE("constants of integer arrays are exact") {
 }
 
 TEST_CASE("axes that an array does not have are a failed type check") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const Variable x(Array::from(Floats{1, 2}, {2})), m(Array::zeros({2, 3}));
   refused(CTN_ESHAPE, in_words("Concat", "in_types[0].ndim > axis", "1 <= 1"), [&] {
     F::concat({x, x});
@@ -207,7 +208,7 @@ TEST_CASE("axes that an array does not have are a failed type check") {
 }
 
 TEST_CASE("where chooses among elements of any dtype") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const Variable c = constant(Array::of<bool>({true, false}));
   const auto chosen = [&](const Array& a, const Array& b) {
     return F::where(c, constant(a), constant(b)).array();
@@ -225,7 +226,7 @@ TEST_CASE("where chooses among elements of any dtype") {
 }
 
 TEST_CASE("products of two dtypes have the wider one") {
-  const Context ctx("cpu");
+  const Context ctx(catena_test::backend());
   const Variable a(Array::from(Floats{1, 2}, {1, 2})), b(Array::from(Doubles{3, 0.1}, {2, 1}));
   for (const Variable& y : {F::matmul(a, b), F::matmul(b, a, {.transa = true, .transb = true})}) {
     CHECK(y.array().to_vector<double>()[0] == doctest::Approx(3.2).epsilon(1e-15));

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "backend.h"
+
 namespace ops_test {
 
 #define OK(call) REQUIRE_MESSAGE((call) == CTN_OK, ctn_error_message())
@@ -32,7 +34,7 @@ struct Owned {
 Bench::Bench() {
   ctn_context_options options{};
   options.size = sizeof options;
-  options.device = str("cpu");
+  options.device = str(catena_test::backend());
   OK(ctn_context_create(&options, &ctx_));
 }
 

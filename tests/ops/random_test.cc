@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "backend.h"
 #include "main.h"
 #include "random_call.h"
 
@@ -60,7 +61,7 @@ struct Session {
     ctn_context_options options{};
     options.size = sizeof options;
     options.flags = CTN_CONTEXT_NO_ENV;
-    options.device = {"cpu", 3};
+    options.device = {catena_test::backend(), strlen(catena_test::backend())};
     options.threads = 2;
     options.memory_limit = kMemory;
     options.seed = 5;

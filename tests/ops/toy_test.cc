@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend.h"
 #include "main.h"
 
 namespace {
@@ -23,7 +24,7 @@ struct Case {
   Case() {
     ctn_context_options options{};
     options.size = sizeof options;
-    options.device = str("cpu");
+    options.device = str(catena_test::backend());
     OK(ctn_context_create(&options, &ctx));
     OK(ctn_plugin_load(str(std::string(TOY_PLUGIN))));
   }
