@@ -1,19 +1,22 @@
-"""What a stranger gets: installs into an empty place, moves it, builds a plugin there with plain cc
-and a program through pkg-config, as C11 and as C++17, and runs them; then every whole program of
-README.md and docs/, with the compile line printed below it.
+"""What a stranger gets: installs into an empty place, moves it, builds the plugins of
+plugins/examples there with plain cc and programs through pkg-config, as C11 and as C++17, and runs
+them; then every whole program of README.md and docs/, with the compile line printed below it.
 
 usage: installed.py BUILD_DIR
 """
 import os
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
+import time
 
 from check import Tally, attempt, output
 
 HERE = pathlib.Path(__file__).resolve().parents[1] / 'installed'
 ROOT = HERE.parents[1]
+EXAMPLES = ROOT / 'plugins/examples'
 # A block that has a main(), and the indented line after it.
 PROGRAM = re.compile(r'^```(?:c|cpp)\n((?:(?!```).)*?\bmain\(.*?)^```\n\n    ([^\n]*)\n',
                      re.M | re.S)
@@ -54,6 +57,42 @@ def printed_programs(tally, place, prefix, pc, env):
     tally.check('the C++ program saved its model', (place / 'mlp.npz').is_file())
 
 
+def build_example(tally, place, folder, name, cflags):
+    """A folder with the plugin and its manifest."""
+    made = place / ('plugin-' + name)
+    made.mkdir()
+    started = time.monotonic()
+    status, out = attempt('cc', '-std=c11', *STRICT, *cflags, '-O2', '-shared', '-fPIC',
+                          str(EXAMPLES / folder / (name + '.c')),
+                          '-o', str(made / ('libcatena_%s.so' % name)))
+    seconds = time.monotonic() - started
+    tally.check('the plugin %s builds with plain cc' % name, status == 0, out)
+    tally.check('within ten seconds', seconds < 10, seconds)
+    shutil.copy(EXAMPLES / folder / (name + '.ctnplugin'), made)
+    return made
+
+
+def example_backend(tally, place, cflags, libs, env):
+    """A backend from outside, found by its manifest and named as any other."""
+    made = build_example(tally, place, 'backend', 'example', cflags)
+    program = place / 'on-backend'
+    status, out = attempt('cc', '-std=c11', *STRICT, *cflags, str(HERE / 'backend.c'),
+                          '-o', str(program), *libs)
+    if not tally.check('a program for the backend builds', status == 0, out):
+        return
+    found = dict(env, CATENA_PLUGIN_PATH='%s::' % made)
+    status, out = attempt(str(program), env=found)
+    tally.check('it runs on the backend', status == 0 and not out, (status, out))
+    status, out = attempt(str(program), env=env)
+    tally.check('without the path it is told that there is none',
+                status == 1 and "backend 'example' cannot be had" in out, (status, out))
+    status, out = attempt(str(program), env=dict(found, CATENA_LOG='debug:kernel'))
+    lines = [line for line in out.splitlines() if 'example.add' in line]
+    tally.check('the log says which kernel ran and which declined', lines == [
+        'catena debug kernel: example.add: example priority 0 runs',
+        'catena debug kernel: example.add: example priority 0 declined: dtype not supported'], out)
+
+
 def main():
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
@@ -75,11 +114,8 @@ def main():
             tally.check('library of the manifest ' + name,
                         (plugins / ('libcatena_%s.so' % name)).is_file())
 
-        plugin = place / 'libstranger.so'
-        status, out = attempt('cc', '-std=c11', *STRICT, *cflags, '-O2', '-shared', '-fPIC',
-                              str(HERE / 'plugin.c'), '-o', str(plugin))
-        tally.check("a stranger's plugin builds with plain cc", status == 0, out)
-
+        plugin = build_example(tally, place, 'op', 'cube', cflags) / 'libcatena_cube.so'
+        example_backend(tally, place, cflags, libs, env)
         for compiler, language in ((['cc', '-std=c11'], 'c'), (['c++', '-std=c++17'], 'c++')):
             program = place / ('host-' + language)
             status, out = attempt(*compiler, *STRICT, *cflags, '-x', language,

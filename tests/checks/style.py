@@ -17,10 +17,10 @@ MAX_LINES, MEDIAN_LINES, COLUMNS = 800, 150, 100
 MAY_INCLUDE = {
     'capi': ['catena'], 'core': ['catena', 'core'], 'backends': ['catena', 'cpu'],
     'ops': ['catena', 'functions', 'links', 'optimizers'], 'bindings': ['catena'],
-    'examples': ['catena'],
+    'examples': ['catena'], 'plugins': ['catena'],
 }
 OURS = ['catena', 'core', 'backends', 'cpu', 'ops', 'functions', 'links', 'optimizers', 'bindings',
-        'tools', 'tests', 'bench', 'lib', 'capi']
+        'plugins', 'tools', 'tests', 'bench', 'lib', 'capi']
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
 FOREIGN_WORDS = re.compile(r'(?<!\w)/(home/\w|root/|tmp/\w|work/)|\bTODO\b|\bFIXME\b|\bXXX\b')
 GUARD = '#ifndef CATENA_CORE\n#error'

@@ -26,7 +26,7 @@ static int run(ctn_context ctx) {
   const float ones[3] = {1.0f, 1.0f, 1.0f};
   const ctn_dtype float32 = {CTN_DT_FLOAT, 32, 1};
   const int64_t shape[1] = {3};
-  const ctn_str op = {"stranger.cube", 13};
+  const ctn_str op = {"example.cube", 12};
   ctn_array a = NULL, b = NULL;
   ctn_variable x = NULL, y = NULL, gy = NULL, gx = NULL;
   int bad = 0;
