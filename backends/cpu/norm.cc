@@ -255,6 +255,41 @@ void batch_norm(const Run& run) {
   });
 }
 
+// ---- with a given mean and variance
+
+void fixed_batch_norm(const Run& run) {
+  namespace in = in::fixed_batch_normalization;
+  const double eps = run.f(attr::fixed_batch_normalization::eps);
+  with_compute_type(run, [&]<class C>() {
+    const NormLoops<C>& f = norm_loops<C>();
+    const Layout l(run.in(in::x), run.in(in::gamma));
+    const auto read = [&](int k) { return widened<C>(run, run.in(k)); };
+    const C *x = read(in::x), *gamma = read(in::gamma), *beta = read(in::beta);
+    const C *mean = read(in::mean), *var = read(in::var);
+    const Widened<C> out(run, 0);
+    C* y = out.data();
+    Parameters<C, 3> p(run, l);  // mean, scale, shift
+    for (int64_t c = 0; c < l.channels; ++c) {
+      const double scale =
+          static_cast<double>(gamma[c]) / std::sqrt(static_cast<double>(var[c]) + eps);
+      p.set(c, {mean[c], static_cast<C>(scale), beta[c]});
+    }
+    if (l.planes()) {
+      const int64_t grain = std::max<int64_t>(1, kGrain / l.inner);
+      sdk::parallel_for(run, l.batch * l.channels, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k) {
+          const int64_t c = k % l.channels, at = k * l.inner;
+          f.apply(y + at, x + at, p.at(0, c), p.at(1, c), p.at(2, c), l.inner);
+        }
+      });
+    } else {
+      for_rows(run, l,
+               [&](int64_t at) { f.column_apply(y + at, x + at, p[0], p[1], p[2], l.row()); });
+    }
+    out.store();
+  });
+}
+
 // ---- gradient
 
 struct Dots {
@@ -352,6 +387,7 @@ void batch_norm_grad(const Run& run) {
 ctn_status register_norm(const ctn_host* host, ctn_plugin plugin) {
   return add_kernels(host, plugin,
                      {{"batch_norm", 0, sdk::kernel<batch_norm>},
+                      {"fixed_batch_normalization", 0, sdk::kernel<fixed_batch_norm>},
                       {"batch_norm_grad", 0, sdk::kernel<batch_norm_grad>}});
 }
 

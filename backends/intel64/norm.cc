@@ -115,6 +115,33 @@ void batch_norm(const Run& run) {
       });
 }
 
+void fixed_batch_norm(const Run& run) {
+  namespace in = in::fixed_batch_normalization;
+  const auto read = [&](int k) { return run.in(k).data<float>(); };
+  const float *x = read(in::x), *gamma = read(in::gamma), *beta = read(in::beta);
+  const float *mean = read(in::mean), *var = read(in::var);
+  float* y = run.out(0).data<float>();
+  const double eps = run.f(attr::fixed_batch_normalization::eps);
+  const BlockLoops& loops = block_loops();
+  const Planes planes(run.in(in::x));
+  auto* affine = run.scratch<BlockAffine>(planes.blocks);
+  for (int64_t k = 0; k < planes.blocks * loops.block; ++k) {
+    BlockAffine& a = affine[k / loops.block];
+    const int64_t c = k % loops.block;
+    a.mean[c] = mean[k];
+    a.scale[c] = static_cast<float>(static_cast<double>(gamma[k]) /
+                                    std::sqrt(static_cast<double>(var[k]) + eps));
+    a.shift[c] = beta[k];
+  }
+  const int64_t grain = std::max<int64_t>(1, kPiece / planes.floats());
+  sdk::parallel_for(run, planes.count(), grain, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t at = k * planes.floats();
+      loops.affine(y + at, x + at, &affine[k % planes.blocks], planes.positions());
+    }
+  });
+}
+
 void batch_norm_grad(const Run& run) {
   namespace in = in::batch_norm_grad;
   const Tensor x_in = run.in(in::x);
@@ -166,16 +193,16 @@ const char* supports_norm(const Call& c) {
   for (int k = 0; k < c.n_in(); ++k)
     if (c.in(k).dtype_index() != CTN_FLOAT32) return "dtype not supported";
   if (gamma.ndim() != 1 || !has_blocks(x)) return "no whole blocks of channels";
-  const bool gradient = c.n_in() > 3;
-  if (in_blocks(x) || (gradient && in_blocks(c.in(in::batch_norm_grad::gy)))) return nullptr;
+  for (int k = 0; k < c.n_in(); ++k)
+    if (c.in(k).ndim() == 4 && in_blocks(c.in(k))) return nullptr;
   return "x is plain";
 }
 
+// Images in blocks, what belongs to channels as it is.
 void plan_norm(const Call& c, ctn_plan& plan) {
-  for (int k = 0; k < c.n_in(); ++k) plan.in_layouts[k] = kPlain;
   const uint64_t layout = image_layout(c.in(0).shape(1));
-  plan.in_layouts[0] = plan.out_layouts[0] = layout;
-  if (c.n_in() > 3) plan.in_layouts[in::batch_norm_grad::gy] = layout;
+  for (int k = 0; k < c.n_in(); ++k) plan.in_layouts[k] = c.in(k).ndim() == 4 ? layout : kPlain;
+  plan.out_layouts[0] = layout;
 }
 
 }  // namespace
@@ -187,6 +214,7 @@ ctn_status register_norm(const ctn_host* host, ctn_plugin plugin) {
   };
   return add_kernels(host, plugin,
                      {row("batch_norm", sdk::kernel<batch_norm>),
+                      row("fixed_batch_normalization", sdk::kernel<fixed_batch_norm>),
                       row("batch_norm_grad", sdk::kernel<batch_norm_grad>)});
 }
 

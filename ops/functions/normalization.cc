@@ -147,11 +147,27 @@ void batch_norm_grad_backward(Grad& g) {
   if (g.needed(k::gy) && to_gy) g.set(k::gy, to_gy);
 }
 
-Var fixed_batch_normalization_compose(const Call& call, Vars in) {
-  const Channels c(call.in(0).shape(), call.in(1).shape());
-  const Var scale =
-      op<"batch_norm_scale">({in[1], in[4]}, {call[attr::fixed_batch_normalization::eps]});
-  return op<"batch_norm_affine">({in[0], c.widen(in[3]), c.widen(scale), c.widen(in[2])});
+void fixed_batch_normalization_infer(const Call& call, Outs out) { out[0].like(call.in(0)); }
+
+// With d = 1 / sqrt(var + eps) and sums over all but the channels:
+//   gx = gamma * d * gy, gbeta = sum(gy), ggamma = d * sum(gy * (x - mean))
+//   gmean = -gamma * d * gbeta, gvar = -gamma * d^2 * ggamma / 2
+void fixed_batch_normalization_backward(Grad& g) {
+  namespace k = in::fixed_batch_normalization;
+  const Ref gy = g.gy();
+  if (!gy) return;
+  const Channels c(g.in_spec(k::x).shape().span(), g.in_spec(k::gamma).shape().span());
+  const double eps = g.f(attr::fixed_batch_normalization::eps);
+  const Var gamma(g.in(k::gamma)), d = op<"rsqrt">({Var(g.in(k::var)) + eps});
+  if (g.needed(k::x)) g.set(k::x, times(gy, c.widen(gamma * d)));
+  Var ggamma, gbeta;
+  if (g.needed(k::gamma) || g.needed(k::var))
+    ggamma = c.narrow(c.sum(times(minus(g.in(k::x), c.widen(g.in(k::mean))), gy))) * d;
+  if (g.needed(k::beta) || g.needed(k::mean)) gbeta = c.narrow(c.sum(gy));
+  if (g.needed(k::gamma)) g.set(k::gamma, ggamma);
+  if (g.needed(k::beta)) g.set(k::beta, gbeta);
+  if (g.needed(k::mean)) g.set(k::mean, -(gamma * d * gbeta));
+  if (g.needed(k::var)) g.set(k::var, gamma * d * d * ggamma * -0.5);
 }
 
 }  // namespace catena::functions

@@ -119,6 +119,12 @@ const Row kRows[] = {
      {{24, 16, 40, 40}, {16}, {16}},
      [](const Inputs& in) { return F::batch_normalization(in_blocks(in[0]), in[1], in[2]); },
      {"batch_norm", "batch_norm_grad"}},
+    {"batch normalization with given statistics",
+     {{5, 32, 14, 14}, {32}, {32}, {32}, {32}},
+     [](const Inputs& in) {
+       return F::fixed_batch_normalization(in_blocks(in[0]), in[1], in[2], in[3], F::square(in[4]));
+     },
+     {"fixed_batch_normalization"}},
     {"maximum pooling",
      {{3, 32, 13, 14}},
      [](const Inputs& in) {
