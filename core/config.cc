@@ -103,6 +103,7 @@ Config::Config(bool use_env) : global_(kTrain | kEnableBackprop | kTypeCheck), i
   if (!use_env) return;
   uint32_t flags = global_.load();
   if (env_true("CHAINER_DEBUG")) flags |= kDebug;
+  if (env_true("CATENA_AUTOTUNE")) flags |= kAutotune;
   if (env_true("CHAINER_LAZY_GRAD_SUM")) flags |= kLazyGradSum;
   if (env_true("CHAINER_KEEP_GRAPH_ON_REPORT")) flags |= kKeepGraphOnReport;
   const char* check = secure_getenv("CHAINER_TYPE_CHECK");

@@ -42,15 +42,14 @@ dnnl::primitive_attr attributes() {
   return attr;
 }
 
-constexpr auto kDirect = dnnl::algorithm::convolution_direct;
-
-dnnl::convolution_forward::primitive_desc describe_forward(const ConvDesc& d) {
+dnnl::convolution_forward::primitive_desc describe_forward(dnnl::algorithm algorithm,
+                                                           const ConvDesc& d) {
   using Forward = dnnl::convolution_forward;
   const auto kind = dnnl::prop_kind::forward_training;
   if (d.b.get_size() == 0)
-    return describe<Forward>(attributes(), kind, kDirect, d.x, d.w, d.y, d.stride, d.dilate,
+    return describe<Forward>(attributes(), kind, algorithm, d.x, d.w, d.y, d.stride, d.dilate,
                              d.pad_low, d.pad_high);
-  return describe<Forward>(attributes(), kind, kDirect, d.x, d.w, d.b, d.y, d.stride, d.dilate,
+  return describe<Forward>(attributes(), kind, algorithm, d.x, d.w, d.b, d.y, d.stride, d.dilate,
                            d.pad_low, d.pad_high);
 }
 
@@ -98,21 +97,23 @@ void Primitive::run(std::span<const Arg> args, void* scratch) const {
   });
 }
 
-Conv make_conv(Direction direction, const ConvDesc& d) {
+Conv make_conv(Direction direction, Algorithm chosen, const ConvDesc& d) {
   return with_onednn("convolution", [&]() -> Conv {
-    const auto forward = describe_forward(d);
+    const auto algorithm = chosen == Algorithm::kWinograd ? dnnl::algorithm::convolution_winograd
+                                                          : dnnl::algorithm::convolution_direct;
+    const auto forward = describe_forward(algorithm, d);
     if (direction == Direction::kForward)
       return {Primitive::make<decltype(forward), dnnl::convolution_forward>(forward),
               forward.src_desc(), forward.weights_desc(), forward.dst_desc()};
     if (direction == Direction::kData) {
       using Data = dnnl::convolution_backward_data;
-      const auto desc = describe_backward<Data>(attributes(), forward, kDirect, d.x, d.w, d.y,
+      const auto desc = describe_backward<Data>(attributes(), forward, algorithm, d.x, d.w, d.y,
                                                 d.stride, d.dilate, d.pad_low, d.pad_high);
       return {Primitive::make<decltype(desc), Data>(desc), desc.diff_src_desc(),
               desc.weights_desc(), desc.diff_dst_desc()};
     }
     using Weights = dnnl::convolution_backward_weights;
-    const auto desc = describe_backward<Weights>(attributes(), forward, kDirect, d.x, d.w, d.y,
+    const auto desc = describe_backward<Weights>(attributes(), forward, algorithm, d.x, d.w, d.y,
                                                  d.stride, d.dilate, d.pad_low, d.pad_high);
     return {Primitive::make<decltype(desc), Weights>(desc), desc.src_desc(),
             desc.diff_weights_desc(), desc.diff_dst_desc()};

@@ -86,6 +86,7 @@ class Primitive {
 // ---- convolutions
 
 enum class Direction { kForward, kData, kWeights };
+enum class Algorithm { kDirect, kWinograd };
 
 struct ConvDesc {
   Md x, w, y, b;  // b: zero where there is none
@@ -96,7 +97,8 @@ struct Conv {
   Primitive primitive;
   Md x, w, y;  // with what was left open (any) chosen
 };
-Conv make_conv(Direction direction, const ConvDesc& desc);
+// Throws CTN_EUNSUPPORTED where oneDNN has no such kernel.
+Conv make_conv(Direction direction, Algorithm algorithm, const ConvDesc& desc);
 
 // ---- others
 

@@ -1,0 +1,186 @@
+// Plans of convolutions: see conv_plan.h. By default everything follows from the shape; where
+// `autotune` is on, oneDNN's Winograd kernels are timed beside the direct ones.
+#include <intel64/conv_plan.h>
+
+#include <catena/sdk/var.hpp>
+
+#include <algorithm>
+#include <chrono>
+
+namespace catena::intel64 {
+
+namespace {
+
+constexpr int64_t kMostParts = 8;
+constexpr int64_t kMostLargeParts = 2;  // of Winograd, which transforms all filters for each
+
+Md images(const sdk::Tensor& t, int64_t n, uint64_t layout) {
+  const int64_t shape[] = {n, t.shape(1), t.shape(2), t.shape(3)};
+  return describe(shape, t.dtype(), layout);
+}
+
+bool suits_winograd(const ConvSides& s, const ConvGeometry& g) {
+  const auto all = [](const MdDims& d, int64_t value) { return d[0] == value && d[1] == value; };
+  return channel_block() == 16 && g.groups == 1 && s.w.shape(2) == 3 && s.w.shape(3) == 3 &&
+         all(g.stride, 1) && all(g.dilate, 0) && g.channels % 16 == 0 && g.filters % 16 == 0;
+}
+
+}  // namespace
+
+ConvGeometry::ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvSides& s)
+    : groups(c.i(role.groups)), channels(s.w.shape(1)), filters(s.w.shape(0) / groups) {
+  const auto step = c.pair(role.stride), pad = c.pair(role.pad), apart = c.pair(role.dilate);
+  macs = static_cast<double>(s.y.size()) * static_cast<double>(channels);
+  for (int k = 0; k < 2; ++k) {
+    const auto at = static_cast<size_t>(k);
+    const int64_t reach =
+        (s.y.shape(2 + k) - 1) * step[at] + (s.w.shape(2 + k) - 1) * apart[at] + 1;
+    stride.push_back(step[at]);
+    dilate.push_back(apart[at] - 1);
+    low.push_back(pad[at]);
+    high.push_back(std::max<int64_t>(0, reach - s.x.shape(2 + k) - pad[at]));
+    macs *= static_cast<double>(s.w.shape(2 + k));
+  }
+}
+
+Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t n,
+                       bool bias) const {
+  ConvDesc desc{images(s.x, n, image_layout(s.x.shape(1))),
+                describe_filters(s.w.shape(), g.groups, true),
+                images(s.y, n, image_layout(s.y.shape(1))),
+                bias ? Md({s.w.shape(0)}, Type::f32, Tag::x) : Md(),
+                g.stride,
+                g.dilate,
+                g.low,
+                g.high};
+  return make_conv(direction_, a, desc);
+}
+
+// Gradients of filters are added up over the parts: as many as pay.
+Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const {
+  constexpr int64_t kMacsOfFloat = 500;  // in the time a float goes to memory and back
+  Parts parts = cut_images(s.y.shape(0), s.y.shape(2) * s.y.shape(3), most);
+  if (direction_ != Direction::kWeights) return parts;
+  const auto costs = [&] { return (parts.count() - 1) * s.w.size() * kMacsOfFloat; };
+  while (parts.count() > 1 && static_cast<double>(costs()) > g.macs)
+    parts.each = std::min(parts.images, 2 * parts.each);
+  return parts;
+}
+
+void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
+                     const Choice& choice) {
+  const bool bias = direction_ == Direction::kForward && c.has(2);
+  parts_ = choice.parts;
+  full_ = conv_of(s, g, choice.algorithm, parts_.each, bias);
+  last_.reset();
+  if (parts_.rest() != 0) last_ = conv_of(s, g, choice.algorithm, parts_.rest(), bias);
+  if (last_ && last_->w != full_->w)  // one format for all parts
+    return build(c, s, g, {choice.algorithm, {parts_.images, parts_.images}});
+  scratch_ = full_->primitive.scratch_bytes();
+  if (last_) scratch_ = std::max(scratch_, last_->primitive.scratch_bytes());
+  bias_ = bias ? Md({s.w.shape(0)}, Type::f32, Tag::x) : Md();
+  x_bytes_ = static_cast<int64_t>(full_->x.get_size());
+  y_bytes_ = static_cast<int64_t>(full_->y.get_size());
+}
+
+void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
+  direction_ = role.direction;
+  const ConvSides s(c, direction_);
+  const ConvGeometry g(c, role, s);
+  const Choice choices[] = {{Algorithm::kDirect, default_parts(s, g, kMostParts)},
+                            {Algorithm::kWinograd, default_parts(s, g, kMostParts)},
+                            {Algorithm::kWinograd, default_parts(s, g, kMostLargeParts)}};
+  if (sdk::config(c.context(), "autotune") && suits_winograd(s, g))
+    build_fastest(c, s, g, choices);
+  else
+    build(c, s, g, choices[0]);
+
+  const uint64_t x = image_layout(s.x.shape(1)), y = image_layout(s.y.shape(1));
+  const uint64_t w = filter_layout(full_->w, s.w.shape(), g.groups);
+  plain_filters_ = describe_filters(s.w.shape(), g.groups, false);
+  packs_ = w == kPlain && plain_filters_ != full_->w;
+  const uint64_t sides[][3] = {{x, w, y}, {y, w, x}, {x, y, w}};  // two inputs, the output
+  const uint64_t(&layouts)[3] = sides[static_cast<int>(direction_)];
+  plan.in_layouts[0] = layouts[0];
+  plan.in_layouts[1] = layouts[1];
+  plan.out_layouts[0] = layouts[2];
+  if (c.has(2)) plan.in_layouts[2] = kPlain;
+  const bool sums = direction_ == Direction::kWeights;
+  if (packs_)
+    pack_ = sums ? make_reorder(full_->w, plain_filters_) : make_reorder(plain_filters_, full_->w);
+  const int64_t filters = (packs_ ? 1 : 0) + (sums ? parts_.count() - 1 : 0);
+  plan.scratch_bytes = static_cast<uint64_t>(filters) * full_->w.get_size();
+}
+
+void ConvPlan::pack(const void* from, void* to) const {
+  const bool sums = direction_ == Direction::kWeights;
+  pack_.run({{DNNL_ARG_FROM, sums ? full_->w : plain_filters_, from},
+             {DNNL_ARG_TO, sums ? plain_filters_ : full_->w, to}},
+            nullptr);
+}
+
+int64_t ConvPlan::filter_floats() const {
+  return static_cast<int64_t>(full_->w.get_size() / sizeof(float));
+}
+
+void ConvPlan::run(int64_t part, const void* x, const void* w, const void* y, const void* b,
+                   void* scratch) const {
+  static constexpr int kRoles[][3] = {
+      {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
+      {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
+      {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST},
+  };
+  const int(&roles)[3] = kRoles[static_cast<int>(direction_)];
+  const Conv& c = conv(part);
+  const Primitive::Arg args[] = {
+      {roles[0], c.x, static_cast<const char*>(x) + part * x_bytes_},
+      {roles[1], c.w, w},
+      {roles[2], c.y, static_cast<const char*>(y) + part * y_bytes_},
+      {DNNL_ARG_BIAS, bias_, b},
+  };
+  c.primitive.run(std::span(args, bias_.get_size() != 0 ? 4u : 3u), scratch);
+}
+
+// ---- choosing by time
+
+// Of all parts one after the other, on memory of the context.
+double ConvPlan::seconds(ctn_context ctx) const {
+  const auto room = [&](size_t bytes) {
+    const int64_t floats[] = {static_cast<int64_t>(bytes / sizeof(float)) + 1};
+    return sdk::Array::full(ctx, sdk::dtype_of(CTN_FLOAT32), floats, 0.0);
+  };
+  const auto parts = static_cast<size_t>(parts_.count());
+  const sdk::Array x = room(static_cast<size_t>(x_bytes_) * parts), w = room(full_->w.get_size());
+  const sdk::Array y = room(static_cast<size_t>(y_bytes_) * parts);
+  const sdk::Array b = room(bias_.get_size()), scratch = room(scratch_);
+  double least = 1e30;
+  for (int round = 0; round < 3; ++round) {  // the first one compiles
+    const auto start = std::chrono::steady_clock::now();
+    for (int64_t k = 0; k < parts_.count(); ++k)
+      run(k, x.view().data, w.view().data, y.view().data, b.view().data, scratch.view().data);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    least = std::min(least, took.count());
+  }
+  return least;
+}
+
+void ConvPlan::build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
+                             std::span<const Choice> choices) {
+  const Choice* best = nullptr;
+  double least = 0;
+  for (const Choice& choice : choices) {
+    try {
+      build(c, s, g, choice);
+    } catch (const sdk::Error& e) {
+      if (e.status() != CTN_EUNSUPPORTED) throw;
+      continue;
+    }
+    const double took = seconds(c.context());
+    if (best && took >= least) continue;
+    best = &choice;
+    least = took;
+  }
+  build(c, s, g, best ? *best : choices[0]);
+}
+
+}  // namespace catena::intel64

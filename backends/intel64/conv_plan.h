@@ -1,0 +1,85 @@
+// What is decided once for a convolution of certain shapes: layouts, formats of filters, parts and
+// algorithm; and running a part. The three directions are those of onednn.h: y from x and W, x from
+// y and W, W from x and y.
+#pragma once
+
+#include <catena/sdk/call.hpp>
+
+#include <intel64/layouts.h>
+#include <intel64/onednn.h>
+#include <intel64/parts.h>
+
+#include <optional>
+
+namespace catena::intel64 {
+
+// Where an op keeps its attributes, and which of x, W and y is its output.
+struct ConvRole {
+  Direction direction;
+  int stride, pad, dilate, groups;
+};
+
+// The convolution of x with W to y that a call computes one of.
+struct ConvSides {
+  sdk::Tensor x, w, y;
+  ConvSides(const sdk::Call& c, Direction d)
+      : x(d == Direction::kData ? c.out(0) : c.in(0)),
+        w(d == Direction::kWeights ? c.out(0) : c.in(1)),
+        y(d == Direction::kForward ? c.out(0)
+          : d == Direction::kData  ? c.in(0)
+                                   : c.in(1)) {}
+};
+
+struct ConvGeometry {
+  int64_t groups, channels, filters;  // channels and filters of one group
+  double macs;
+  MdDims stride, dilate, low, high;
+
+  ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvSides& s);
+  bool depthwise() const { return groups > 1 && channels == 1 && filters == 1; }
+};
+
+class ConvPlan {
+ public:
+  // Also fills the layouts and the scratch of `plan`.
+  void make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan);
+
+  const Parts& parts() const { return parts_; }
+  size_t scratch() const { return scratch_; }  // of a part
+  bool packs() const { return packs_; }
+  // Filters in a format that has no number: between plain and that.
+  void pack(const void* from, void* to) const;
+  int64_t filter_floats() const;  // as oneDNN has them
+
+  // One part. x and y are whole arrays, w and b all filters; what is computed is written.
+  void run(int64_t part, const void* x, const void* w, const void* y, const void* b,
+           void* scratch) const;
+
+ private:
+  struct Choice {
+    Algorithm algorithm;
+    Parts parts;
+  };
+  void build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g, const Choice& choice);
+  void build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
+                     std::span<const Choice> choices);
+  double seconds(ctn_context ctx) const;
+  Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t images,
+               bool bias) const;
+  Parts default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const;
+  const Conv& conv(int64_t part) const {
+    return parts_.rest() != 0 && part == parts_.count() - 1 ? *last_ : *full_;
+  }
+
+  Direction direction_ = Direction::kForward;
+  Parts parts_;
+  std::optional<Conv> full_, last_;  // of a part, of the last one where that is smaller
+  Md bias_;
+  size_t scratch_ = 0;
+  int64_t x_bytes_ = 0, y_bytes_ = 0;  // of a part
+  bool packs_ = false;
+  Md plain_filters_;
+  Primitive pack_;
+};
+
+}  // namespace catena::intel64
