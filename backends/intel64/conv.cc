@@ -67,6 +67,7 @@ const char* supports_conv(const Call& c) {
     for (const MdDims* d : {&g.stride, &g.dilate, &g.low, &g.high})
       if ((*d)[k] > std::numeric_limits<int16_t>::max()) return "windows too far apart";
   if (g.macs < kLeastMacs) return "too small";
+  if (s.y.shape(2) * s.y.shape(3) == 1) return "one position: a product of matrices";
   return declines_channels(g, role.direction, block);
 }
 
