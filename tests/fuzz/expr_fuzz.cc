@@ -1,13 +1,6 @@
-// libFuzzer target: any bytes as the texts of a kernel. What parses is differentiated twice, typed
-// for several dtypes and run; then bytes of its form are changed, and what validate() still accepts
-// is run as well. Anything but an Error of ours is a finding.
-//
-// Build and run (from the root of the tree; the corpus folder keeps what is found):
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -DCATENA_CORE=1 -I.
-//       -Icapi/include -Itests/core tests/fuzz/expr_fuzz.cc core/expr/*.cc core/error.cc
-//       -o expr_fuzz      (one line)
-//   mkdir -p corpus && ./expr_fuzz -max_len=2048 -timeout=5 -dict=tests/fuzz/expr.dict corpus
-//       tests/fuzz/expr_corpus
+// libFuzzer target (./run fuzz expr): any bytes as the texts of a kernel. What parses is
+// differentiated twice, typed for several dtypes and run; then bytes of its form are changed, and
+// what validate() still accepts is run as well. Anything but an Error of ours is a finding.
 #include <cstdint>
 #include <cstdlib>
 

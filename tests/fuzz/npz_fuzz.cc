@@ -1,14 +1,6 @@
-// libFuzzer target: any bytes as an npz file, every member read. It may fail with an Error, nothing
-// else. Half of the mutations open the archive, change one member and close it again with the right
-// CRC and sizes, so that they reach the npy parser and not only the zip checks.
-//
-// Build and run (from the root of the tree; the corpus folder keeps what is found):
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -DCATENA_CORE=1 -I.
-//   -Icapi/include
-//       -Itests -Itests/core tests/fuzz/npz_fuzz.cc core/{file,npy,npz,zip_reader,zip_writer}.cc
-//       core/error.cc core/sys/io_posix.cc -lz -o npz_fuzz      (one line)
-//   mkdir -p corpus && ./npz_fuzz -max_len=8192 -rss_limit_mb=512 -timeout=1 corpus
-//       tests/golden/serialization
+// libFuzzer target (./run fuzz npz): any bytes as an npz file, every member read. It may fail with
+// an Error, nothing else. Half of the mutations open the archive, change one member and close it
+// again with the right CRC and sizes, so that they reach the npy parser and not only the zip checks.
 #include <cstdint>
 #include <cstdlib>
 #include <random>
