@@ -1,6 +1,7 @@
 // libFuzzer target (./run fuzz npz): any bytes as an npz file, every member read. It may fail with
 // an Error, nothing else. Half of the mutations open the archive, change one member and close it
-// again with the right CRC and sizes, so that they reach the npy parser and not only the zip checks.
+// again with the right CRC and sizes, so that they reach the npy parser and not only the zip
+// checks.
 #include <cstdint>
 #include <cstdlib>
 #include <random>
