@@ -58,9 +58,7 @@ ctn_device host_exec_device(ctn_exec e) {
   return e ? static_cast<Exec*>(e)->device.dl : ctn_device{};
 }
 ctn_stream host_exec_stream(ctn_exec) { return nullptr; }
-ctn_str host_exec_label(ctn_exec e) {
-  return e ? str(static_cast<Exec*>(e)->label) : ctn_str{};
-}
+ctn_str host_exec_label(ctn_exec e) { return e ? str(static_cast<Exec*>(e)->label) : ctn_str{}; }
 
 ctn_context host_grad_context(ctn_grad g) {
   return g ? static_cast<GradCall*>(g)->node.ctx : nullptr;
