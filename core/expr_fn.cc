@@ -1,6 +1,7 @@
 // ExprFn: see expr_fn.h.
 #include "core/expr_fn.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/call.h"
@@ -114,8 +115,11 @@ void ExprFn::compute(Context& ctx, std::span<Array* const> in, const Request& re
 
   int64_t reduced[CTN_MAX_NDIM];
   const int32_t n_reduced = keeps_space_ ? space.reduced_shape(reduced) : 0;
-  const uint64_t layout =
-      compiled.flat && n_in > 0 && same_dims(in[0]->shape(), space.dims()) ? shared_layout(in) : 0;
+  const auto alike = [&](const ctn_form_arg& arg) { return arg.dtype == in[0]->dtype; };
+  const uint64_t layout = compiled.flat && n_in > 0 && same_dims(in[0]->shape(), space.dims()) &&
+                                  std::all_of(form.args, form.args + n_args, alike)
+                              ? shared_layout(in)
+                              : 0;
   for (size_t k = 0; k < n_out; ++k) {
     const std::span<const int64_t> shape =
         align_[n_in + k] == Align::kFull

@@ -273,8 +273,8 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
   for (size_t a = 0; a < args.size(); ++a) mark_written(*args[a], form.args[a].role, layout);
 }
 
-FlatBatch::FlatBatch(const Compiled& c, Device& device)
-    : c_(c), device_(device), exec_(*device.ctx, device, c.label) {
+FlatBatch::FlatBatch(const Compiled& c, Device& device, bool plain)
+    : c_(c), device_(device), plain_(plain), exec_(*device.ctx, device, c.label) {
   const ctn_form& form = c.c();
   for (int32_t a = 0; a < form.n_args; ++a) strides_[a] = kDtypeBytes[form.args[a].dtype];
   program_for(c, *device.backend);
@@ -300,7 +300,7 @@ void FlatBatch::seal() {
   layouts_.resize(sizes_.size());
   for (size_t k = 0; k < sizes_.size(); ++k) {
     const std::span<Array* const> args(arrays_.data() + k * n_args, n_args);
-    layouts_[k] = c_.flat ? shared_layout(args) : 0;
+    layouts_[k] = c_.flat && !plain_ ? shared_layout(args) : 0;
     for (size_t a = 0; a < n_args; ++a)
       data_[k * n_args + a] = launch_data(*args[a], c_.c().args[a].role, layouts_[k], exec_);
   }

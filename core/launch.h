@@ -96,7 +96,9 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
 // All memory and the backend's program are there before run(). The arrays must outlive it.
 class FlatBatch {
  public:
-  FlatBatch(const Compiled& c, Device& device);
+  // plain: all arrays as plain data, for batches that write to one storage one after the other;
+  // where each finds its data is settled before the first one runs.
+  FlatBatch(const Compiled& c, Device& device, bool plain = false);
   void reserve(size_t launches);
   // args: inputs, then outputs, of equal size; scalars: bits of each parameter's type.
   void add(std::span<Array* const> args, std::span<const uint64_t> scalars);
@@ -108,6 +110,7 @@ class FlatBatch {
  private:
   const Compiled& c_;
   Device& device_;
+  const bool plain_;
   Exec exec_;
   std::vector<int64_t> sizes_;
   std::vector<Array*> arrays_;

@@ -38,9 +38,14 @@ bool is_ours(const Storage& s) {
   return !(s.flags & kStorageBorrowed) && s.exports.load(std::memory_order_acquire) == 0;
 }
 
-Packed* find(const Storage& s, uint64_t layout) {
-  Packed* p = s.packed;
-  while (p && p->layout != layout) p = p->next;
+// What a layout means depends on the shape, and views of one storage may have several.
+bool fits(const Packed& p, const Array& a) {
+  return p.dtype == a.dtype && p.ndim == a.ndim && std::equal(p.dims, p.dims + p.ndim, a.dims);
+}
+
+Packed* find(const Array& a, uint64_t layout) {
+  Packed* p = a.storage->packed;
+  while (p && !(p->layout == layout && fits(*p, a))) p = p->next;
   return p;
 }
 
@@ -68,11 +73,23 @@ void reorder(Exec& exec, const ctn_tensor& from, const ctn_tensor& to) {
   check_status(b.def.reorder(b.def.self, &exec, &from, &to), "reorder");
 }
 
-// The newest data there is: plain, or in a layout.
-ctn_tensor newest(const Storage& s, const Packed& like) {
-  if (!s.stale.load(std::memory_order_relaxed)) return tensor(s, like, s.data, 0);
+// Brings the plain data up to date.
+void unpack_storage(Storage& s, Exec& exec) {
   const Packed& p = fresh(s);
-  return tensor(s, p, p.data, p.layout);
+  if (!s.data && s.bytes) s.data = static_cast<std::byte*>(s.ctx->alloc_data(*s.device, s.bytes));
+  reorder(exec, tensor(s, p, p.data, p.layout), tensor(s, p, s.data, 0));
+  s.stale.store(false, std::memory_order_release);
+}
+
+// The newest data there is, in the shape of `a`: plain, or in a layout.
+ctn_tensor newest(const Array& a, const Packed& like, Exec& exec) {
+  Storage& s = *a.storage;
+  if (s.stale.load(std::memory_order_relaxed)) {
+    const Packed& p = fresh(s);
+    if (fits(p, a)) return tensor(s, p, p.data, p.layout);
+    unpack_storage(s, exec);
+  }
+  return tensor(s, like, s.data, 0);
 }
 
 Packed* make_packed(Array& a, uint64_t layout) {
@@ -128,11 +145,11 @@ std::byte* packed_data(Array& a, uint64_t layout, Exec& exec) {
     return static_cast<std::byte*>(to.t.data);
   }
   std::lock_guard lock(s.ctx->layout_mutex);
-  Packed* p = find(s, layout);
+  Packed* p = find(a, layout);
   if (!p) p = make_packed(a, layout);
   if (!is_fresh(s, *p)) {
     p->valid = false;
-    reorder(exec, newest(s, *p), tensor(s, *p, p->data, layout));
+    reorder(exec, newest(a, *p, exec), tensor(s, *p, p->data, layout));
     p->version = s.version.load(std::memory_order_relaxed);
     p->valid = true;
   }
@@ -142,7 +159,7 @@ std::byte* packed_data(Array& a, uint64_t layout, Exec& exec) {
 std::byte* packed_room(Array& a, uint64_t layout) {
   Storage& s = *a.storage;
   std::lock_guard lock(s.ctx->layout_mutex);
-  Packed* p = find(s, layout);
+  Packed* p = find(a, layout);
   if (!p) p = make_packed(a, layout);
   return p->data;
 }
@@ -150,7 +167,7 @@ std::byte* packed_room(Array& a, uint64_t layout) {
 void written_packed(Array& a, uint64_t layout) {
   Storage& s = *a.storage;
   std::lock_guard lock(s.ctx->layout_mutex);
-  Packed* p = find(s, layout);
+  Packed* p = find(a, layout);
   p->version = s.version.fetch_add(1, std::memory_order_relaxed) + 1;
   p->valid = true;
   s.stale.store(true, std::memory_order_release);
@@ -160,24 +177,24 @@ void Array::unpack() const {
   Storage& s = *storage;
   std::lock_guard lock(s.ctx->layout_mutex);
   if (!s.stale.load(std::memory_order_relaxed)) return;
-  const Packed& p = fresh(s);
-  if (!s.data && s.bytes) s.data = static_cast<std::byte*>(s.ctx->alloc_data(*s.device, s.bytes));
   Exec exec(*s.ctx, *s.device, "reorder");
-  reorder(exec, tensor(s, p, p.data, p.layout), tensor(s, p, s.data, 0));
-  s.stale.store(false, std::memory_order_release);
+  unpack_storage(s, exec);
 }
 
 uint64_t find_only_layout(const Array& a) {
   const Storage& s = *a.storage;
+  if (!is_whole(a)) return 0;
   std::lock_guard lock(s.ctx->layout_mutex);
-  return s.stale.load(std::memory_order_relaxed) ? fresh(s).layout : 0;
+  if (!s.stale.load(std::memory_order_relaxed)) return 0;
+  const Packed& p = fresh(s);
+  return fits(p, a) ? p.layout : 0;
 }
 
 uint64_t find_shared_layout(std::span<Array* const> args) {
   const Array* in_layout = nullptr;
   for (const Array* a : args) {
-    if (!is_whole(*a) || !is_ours(*a->storage) || !std::ranges::equal(a->shape(), args[0]->shape()))
-      return 0;
+    if (a->dtype != args[0]->dtype || !std::ranges::equal(a->shape(), args[0]->shape())) return 0;
+    if (!is_whole(*a) || !is_ours(*a->storage)) return 0;
     if (a->storage->stale.load(std::memory_order_acquire)) in_layout = a;
   }
   if (!in_layout) return 0;
@@ -185,7 +202,7 @@ uint64_t find_shared_layout(std::span<Array* const> args) {
   std::lock_guard lock(s.ctx->layout_mutex);
   if (!s.stale.load(std::memory_order_relaxed)) return 0;
   const Packed& p = fresh(s);
-  return p.bytes == s.bytes ? p.layout : 0;
+  return p.bytes == s.bytes && fits(p, *in_layout) ? p.layout : 0;
 }
 
 }  // namespace catena

@@ -25,12 +25,13 @@ void written_packed(Array& a, uint64_t layout);
 uint64_t find_only_layout(const Array& a);
 uint64_t find_shared_layout(std::span<Array* const> args);
 
-// The layout in which the data of `a` is, 0 where the plain data is up to date.
+// The layout in which the data of `a` is; 0 where the plain data is up to date, and for views, even
+// those of a whole storage in another shape.
 inline uint64_t only_layout(const Array& a) {
   return a.storage->stale.load(std::memory_order_acquire) ? find_only_layout(a) : 0;
 }
 // The layout in which all of these arrays can be run through element by element, because one of
-// them is only there in it, all have one shape, and it pads nothing; 0 if there is none.
+// them is only there in it, all have one shape and dtype, and it pads nothing; 0 if there is none.
 inline uint64_t shared_layout(std::span<Array* const> args) {
   for (const Array* a : args)
     if (a->storage->stale.load(std::memory_order_acquire)) return find_shared_layout(args);

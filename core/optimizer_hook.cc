@@ -14,7 +14,7 @@ FlatBatch& Batches::of(const Compiled& c, Device& device, bool alone) {
     });
     if (at != entries_.end()) return *at->batch;
   }
-  entries_.push_back({&c, &device, alone, std::make_unique<FlatBatch>(c, device)});
+  entries_.push_back({&c, &device, alone, std::make_unique<FlatBatch>(c, device, alone)});
   return *entries_.back().batch;
 }
 

@@ -211,7 +211,7 @@ void Step::prepare_states(Work& w) {
 // else holds too can be among them.
 void Step::find_overlaps() {
   struct Range {
-    const Storage* owner;  // NULL: borrowed, which may be anybody's
+    const Storage* owner;  // NULL: borrowed or lent, which may be anybody's
     uintptr_t begin, end;  // offsets in its plain data (which need not be there), or addresses
     Work* work;
   };
@@ -219,8 +219,8 @@ void Step::find_overlaps() {
   for (Work& w : work_) {
     const Array& a = w.param->array();
     const Storage& s = *a.storage;
-    const bool borrowed = (s.flags & kStorageBorrowed) != 0;
-    if (a.size == 0 || !(borrowed || a.refs.load() > 1 || s.refs.load() > 1)) continue;
+    const bool shared = (s.flags & kStorageBorrowed) != 0 || s.exports.load() != 0;
+    if (a.size == 0 || !(shared || a.refs.load() > 1 || s.refs.load() > 1)) continue;
     int64_t last = 0, first = 0;
     for (int32_t d = 0; d < a.ndim; ++d) {
       const int64_t reach =
@@ -228,9 +228,9 @@ void Step::find_overlaps() {
       (reach < 0 ? first : last) += reach;
     }
     const auto start =
-        static_cast<uintptr_t>(a.offset) + (borrowed ? reinterpret_cast<uintptr_t>(s.data) : 0);
+        static_cast<uintptr_t>(a.offset) + (shared ? reinterpret_cast<uintptr_t>(s.data) : 0);
     const auto at = [&](int64_t k) { return start + static_cast<uintptr_t>(k * a.itemsize()); };
-    ranges.push_back({borrowed ? nullptr : &s, at(first), at(last + 1), &w});
+    ranges.push_back({shared ? nullptr : &s, at(first), at(last + 1), &w});
   }
   std::ranges::sort(ranges, [](const Range& a, const Range& b) {
     return std::tie(a.owner, a.begin) < std::tie(b.owner, b.begin);

@@ -1,5 +1,6 @@
-// Layouts and plans, on a backend with two layouts: elements in reverse order (7), and one element
-// in two places (9). Its only kernel adds a number and works in the layout it is told to want.
+// Layouts and plans, on a backend with layouts of float32: elements in reverse order (7), one
+// element in two places (9), the first axis innermost (5). Its only kernel adds a number and works
+// in the layout it is told to want.
 #include <catena/plugin.h>
 
 #include <algorithm>
@@ -45,12 +46,15 @@ int64_t count(const ctn_dltensor& t) {
   for (int32_t d = 0; d < t.ndim; ++d) n *= t.shape[d];
   return n;
 }
-// Where element i of n is.
-int64_t place(uint64_t layout, int64_t i, int64_t n) {
+// Where element i is.
+int64_t place(uint64_t layout, int64_t i, const ctn_dltensor& t) {
+  const int64_t n = count(t), rows = t.ndim ? t.shape[0] : 1;
+  if (layout == 5) return i % (n / rows) * rows + i / (n / rows);
   return layout == 7 ? n - 1 - i : layout == 9 ? 2 * i : i;
 }
 
 ctn_status layout_bytes(void*, const ctn_dltensor* t, uint64_t layout, uint64_t* bytes) {
+  if (t->dtype.bits != 32) return g_host->fail(CTN_EUNSUPPORTED, nullptr, 0, str("not float32"));
   *bytes = static_cast<uint64_t>(count(*t)) * t->dtype.bits / 8 * (layout == 9 ? 2 : 1);
   return CTN_OK;
 }
@@ -61,8 +65,8 @@ ctn_status reorder(void*, ctn_exec, const ctn_tensor* src, const ctn_tensor* dst
   const size_t item = src->t.dtype.bits / 8;
   for (int64_t i = 0; i < n; ++i)
     std::memcpy(
-        static_cast<char*>(dst->t.data) + item * static_cast<size_t>(place(dst->layout, i, n)),
-        static_cast<char*>(src->t.data) + item * static_cast<size_t>(place(src->layout, i, n)),
+        static_cast<char*>(dst->t.data) + item * static_cast<size_t>(place(dst->layout, i, dst->t)),
+        static_cast<char*>(src->t.data) + item * static_cast<size_t>(place(src->layout, i, src->t)),
         item);
   return CTN_OK;
 }
@@ -95,7 +99,7 @@ ctn_status run(void*, const ctn_run* r) {
   std::memset(r->scratch, 1, 256);
   const int64_t n = count(x.t);
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t at = place(wanted, i, n);
+    const int64_t at = place(wanted, i, x.t);
     static_cast<float*>(y.t.data)[at] =
         static_cast<float*>(x.t.data)[at] + static_cast<float>(*static_cast<double*>(r->state));
   }
@@ -142,6 +146,14 @@ ctn_status init(const ctn_host* host, ctn_plugin self) {
   twice.out = &y;
   twice.map = str("y = x + x");
   if (const ctn_status s = host->add_op(self, &twice); s != CTN_OK) return s;
+
+  const ctn_output_def large{str("y"), str("bool"), 0, 0};
+  ctn_op_def is_large = twice;
+  is_large.flags = CTN_OP_NODIFF;
+  is_large.name = str("is_large");
+  is_large.out = &large;
+  is_large.map = str("y = x > 3");
+  if (const ctn_status s = host->add_op(self, &is_large); s != CTN_OK) return s;
 
   ctn_kernel_def k{};
   k.size = sizeof k;
@@ -300,6 +312,36 @@ TEST_CASE("views, reductions and exports of an array in a layout see plain data"
   out->deleter(out);
 }
 
+TEST_CASE("views in another shape are no arrays in a layout") {
+  const Mirror m;
+  const auto reshaped = [](const Var& v) {
+    Arr a, view;
+    REQUIRE_OK(ctn_variable_array(v, a.out()));
+    const int64_t shape[] = {3, 2};
+    REQUIRE_OK(ctn_array_reshape(a, 2, shape, view.out()));
+    return constant(view);
+  };
+  const Var x = constant(m.numbers({2, 3}));
+  // run through element by element, by a kernel that wants the layout, after one in it was made
+  CHECK(values(m.call("twice", reshaped(m.call("add_in", x, {0, 5})))) ==
+        Doubles{2, 4, 6, 8, 10, 12});
+  const Var y = m.call("add_in", x, {0, 5}), view = reshaped(y);
+  CHECK(values(m.call("add_in", view, {1, 5})) == Doubles{2, 3, 4, 5, 6, 7});
+  CHECK(values(m.call("add_in", y, {1, 5})) == Doubles{2, 3, 4, 5, 6, 7});
+  CHECK(values(m.call("add_in", view, {2, 5})) == Doubles{3, 4, 5, 6, 7, 8});
+}
+
+TEST_CASE("elements change their dtype where the layouts know one") {
+  const Mirror m;
+  const Var y = m.call("add_in", constant(m.numbers({4})), {1, 7});
+  Arr a, wide;
+  REQUIRE_OK(ctn_variable_array(y, a.out()));
+  REQUIRE_OK(ctn_array_copy(a, kF64, wide.out()));
+  CHECK(values(wide) == Doubles{2, 3, 4, 5});
+  CHECK(values(m.call("is_large", m.call("add_in", constant(m.numbers({4})), {1, 7}))) ==
+        Doubles{0, 0, 1, 1});
+}
+
 TEST_CASE("a copy in a layout serves until the array is written") {
   const Mirror m;
   const Arr a = m.numbers({4});
@@ -350,6 +392,27 @@ TEST_CASE("an update leaves weights in the layout they share with their gradient
   REQUIRE_OK(ctn_optimizer_update(plainly));
   CHECK(g_seen.reorders == before);
   CHECK(values(w) == Doubles{-4, -3.5, -3, -2.5});
+}
+
+TEST_CASE("weights of several parameters are updated by each gradient, in whatever layout") {
+  const Ctx plain = context();
+  const Mirror m;
+  for (const bool plain_first : {false, true}) {
+    const Arr w = m.numbers({4});
+    const Var grads[] = {m.call("add_in", constant(m.numbers({4})), {9, 7}),
+                         constant(m.numbers({4}))};
+    const Net model = chain(m.ctx);
+    for (int k = 0; k < 2; ++k) {
+      Var p;
+      REQUIRE_OK(ctn_variable_new(w, 1, p.out()));
+      REQUIRE_OK(ctn_variable_set_grad(p, grads[k]));
+      REQUIRE_OK(ctn_link_add_param(model, str((k == 0) == plain_first ? "b" : "a"), p));
+    }
+    const Opt plainly = optimizer(m.ctx, "Plain", {of(1)});
+    REQUIRE_OK(ctn_optimizer_setup(plainly, model));
+    REQUIRE_OK(ctn_optimizer_update(plainly));
+    CHECK(values(w) == Doubles{-10, -11, -12, -13});
+  }
 }
 
 TEST_CASE("a failing conversion is the call's failure and changes nothing") {
