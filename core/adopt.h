@@ -31,7 +31,8 @@ T adopt(const T* given, const char* what) {
   std::memcpy(&size, given, sizeof size);
   if (size < kLeastStruct || size > kMostStruct) {
     fail(CTN_EINVAL, std::string(what) + ": size is " + std::to_string(size) +
-                         ", must be sizeof (" + std::to_string(sizeof(T)) + " here)");
+                         "; it is to be sizeof of the struct (" + std::to_string(sizeof(T)) +
+                         " in this library)");
   }
   T own{};
   std::memcpy(static_cast<void*>(&own), given, std::min<size_t>(size, sizeof(T)));

@@ -15,6 +15,22 @@
 namespace catena {
 namespace {
 
+// The status of a function of the op: its text often does not say whose it is.
+void check_op(ctn_status status, const Op& op) {
+  if (status == CTN_OK) [[likely]]
+    return;
+  try {
+    rethrow_status(status, op.name);
+  } catch (const Error& e) {
+    const std::string_view text = e.what();
+    if (status == CTN_ENOMEM || text.starts_with('[') || text.starts_with(op.name + ": ") ||
+        text.starts_with(op.name + " ") ||
+        text.find("Invalid operation is performed in") != text.npos)
+      throw;
+    fail(e.code(), "[" + op.name + "] " + e.what());
+  }
+}
+
 constexpr size_t kStackIn = 16;
 constexpr size_t kStackAttrs = 24;
 
@@ -185,7 +201,7 @@ struct Call {
     if (!op.def.count) return op.n_visible;
     int32_t n = 0;
     const ctn_call_info c = info(0);
-    check_status(op.def.count(op.def.self, &c, &n), op.name);
+    check_op(op.def.count(op.def.self, &c, &n), op);
     return n;
   }
 };
@@ -222,7 +238,7 @@ void call_composite(Call& c, std::span<Variable*> out) {
   ctn_call_info info = c.info(static_cast<int32_t>(out.size()));
   std::vector<ctn_variable> in(c.in.begin(), c.in.end());
   std::vector<ctn_variable> results(std::max<size_t>(out.size(), 1), nullptr);
-  check_status(c.op.def.compose(c.op.def.self, &info, in.data(), results.data()), c.op.name);
+  check_op(c.op.def.compose(c.op.def.self, &info, in.data(), results.data()), c.op);
   for (size_t k = 0; k < out.size(); ++k) {
     if (!results[k]) {
       for (ctn_variable v : results)
@@ -249,7 +265,7 @@ struct Outputs {
       specs[k].strides = specs[k].shape + CTN_MAX_NDIM;
     }
     const ctn_call_info info = c.info(static_cast<int32_t>(n));
-    check_status(c.op.def.infer(c.op.def.self, &info, specs.data()), c.op.name);
+    check_op(c.op.def.infer(c.op.def.self, &info, specs.data()), c.op);
     for (size_t k = 0; k < n; ++k) check(c, k);
   }
 
@@ -375,7 +391,7 @@ const Kernel& choose_kernel(const Call& c, const ctn_call_info& info) {
         yes = 0;
         why = str("dtype not supported");
       } else if (k->def.supports) {
-        check_status(k->def.supports(k->def.self, &info, &yes, &why), c.op.name);
+        check_op(k->def.supports(k->def.self, &info, &yes, &why), c.op);
       }
       if (tell)
         c.ctx.log(CTN_LOG_DEBUG, "kernel",
@@ -438,7 +454,7 @@ void run_kernel(Call& c, Outputs& outs) {
     run.state = plan->state();
     if (plan->scratch_bytes()) run.scratch = exec.scratch(plan->scratch_bytes());
   }
-  check_status(kernel.def.run(kernel.def.self, &run), c.op.name);
+  check_op(kernel.def.run(kernel.def.self, &run), c.op);
   outs.written();
 }
 

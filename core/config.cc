@@ -57,13 +57,12 @@ void check_value(std::string_view key, const ctn_value& v) {
   const std::string name(key);
   if (const std::string fault = value_fault(v); !fault.empty())
     fail(CTN_EINVAL, "config '" + name + "' is " + fault);
-  const bool number = v.kind == CTN_BOOL || v.kind == CTN_INT;
   const char* takes = nullptr;
   if (is_ternary(key)) {
     if (v.kind != CTN_STR || !is_ternary_text({v.u.s, v.n})) takes = kTernaryTexts;
   } else if (flag_of(key)) {
-    if (!number) takes = "a bool";
-  } else if (!number && v.kind != CTN_STR) {
+    if (v.kind != CTN_BOOL) takes = "a bool";
+  } else if (v.kind != CTN_BOOL && v.kind != CTN_INT && v.kind != CTN_STR) {
     takes = "a bool, an int or a string";
   }
   if (takes) fail(CTN_EINVAL, "config '" + name + "' takes " + takes + ", not " + value_text(v));

@@ -10,6 +10,7 @@
 #include "core/array.h"
 #include "core/file.h"
 #include "core/loader.h"
+#include "core/manifest.h"
 #include "core/sys/host_memory.h"
 #include "core/sys/io_posix.h"
 
@@ -69,7 +70,12 @@ ctn_allocator checked_allocator(const ctn_context_options& o) {
 
 std::string megabytes(uint64_t bytes) {
   if (bytes < 10000) return std::to_string(bytes) + " bytes";
-  return std::to_string(bytes / 1000000) + "." + std::to_string(bytes / 100000 % 10) + " MB";
+  constexpr const char* kUnits[] = {" KB", " MB", " GB", " TB", " PB", " EB"};
+  size_t unit = 0;
+  uint64_t tenth = 100;  // of the unit
+  for (; bytes / tenth >= 10000 && unit + 1 < std::size(kUnits); ++unit) tenth *= 1000;
+  return std::to_string(bytes / tenth / 10) + "." + std::to_string(bytes / tenth % 10) +
+         kUnits[unit];
 }
 
 Context* Context::create(const ctn_context_options& options) {
@@ -138,8 +144,12 @@ uint64_t Context::trim() {
 void Context::out_of_memory(uint64_t bytes) {
   ctn_memory_stats stats{};
   ledger_.fill(&stats);
-  std::string text = "out of memory: " + megabytes(bytes) + " asked for, " + megabytes(stats.used) +
-                     " in use, " + megabytes(stats.cached) + " cached";
+  const uint64_t taken = MemoryPool::taken_for(bytes);
+  std::string text =
+      "out of memory: " + megabytes(bytes) + " asked for" +
+      (megabytes(taken) != megabytes(bytes) ? " (taken in blocks of " + megabytes(taken) + ")"
+                                            : std::string()) +
+      ", " + megabytes(stats.used) + " in use, " + megabytes(stats.cached) + " cached";
   text += stats.limit ? ", limit " + megabytes(stats.limit) : ", no limit set";
   // The largest holders by who asked for them.
   std::vector<std::pair<uint64_t, const char*>> holders;
@@ -181,18 +191,32 @@ void Context::untrack(Storage& s) noexcept {
 void Context::open_device(const ctn_context_options& o) {
   for (const std::string& failure : load_default_plugins(use_env_))
     log(CTN_LOG_WARN, "loader", failure);
-  const std::string_view name = o.device.n ? view(o.device) : "cpu";
-  if (name != "auto") {
-    default_device_ = &device(name);
-    return;
+  try {
+    default_device_ = &first_device(o);
+  } catch (...) {
+    log_plugins();
+    throw;
   }
+  log_plugins();
+}
+
+// What became of every plugin that was found, for whoever asks why one is not there.
+void Context::log_plugins() const {
+  if (!log_.wants(CTN_LOG_DEBUG, "loader")) return;
+  const std::string report = plugin_report();
+  for (const std::string_view line : split(report, '\n')) log(CTN_LOG_DEBUG, "loader", line);
+}
+
+Device& Context::first_device(const ctn_context_options& o) {
+  const std::string_view name = o.device.n ? view(o.device) : "cpu";
+  if (name != "auto") return device(name);
   std::string reasons;
   for (const std::string& candidate : backend_preference(use_env_)) {
     try {
-      default_device_ = &device(candidate);
+      Device& found = device(candidate);
       if (!reasons.empty())
         log(CTN_LOG_WARN, "loader", "auto: using " + candidate + "; " + reasons);
-      return;
+      return found;
     } catch (const Error& e) {
       reasons += candidate + ": " + e.what() + "; ";
     }

@@ -124,6 +124,8 @@ class Context : public ctn_context_s {
   explicit Context(const ctn_context_options& options);
   ~Context();
   void open_device(const ctn_context_options& options);
+  Device& first_device(const ctn_context_options& options);
+  void log_plugins() const;
   // NULL if it is not open yet.
   Device* find_open(const Backend& backend, int32_t id);
   Device* find_open(ctn_device dl);

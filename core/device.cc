@@ -71,7 +71,8 @@ Device& Context::device(std::string_view name) {
                [&] { return owner.def.device_count(owner.def.self, &count, &why); });
   if (id >= count)
     fail(CTN_EDEVICE, "device '" + std::string(name) + "' does not exist: backend '" +
-                          backend.name + "' has " + std::to_string(count) + " devices" +
+                          backend.name + "' has " + std::to_string(count) +
+                          (count == 1 ? " device" : " devices") +
                           (why.n ? " (" + std::string(view(why)) + ")" : ""));
   const std::lock_guard lock(device_mutex_);
   Device* const open = find_open(backend, id);  // by another thread meanwhile
@@ -127,6 +128,9 @@ Device& Context::add_device(const Backend& backend, int32_t id) {
   Device& added = *d;
   devices_[static_cast<size_t>(n)].store(d.release(), std::memory_order_release);
   device_count_.store(n + 1, std::memory_order_release);
+  if (log_.wants(CTN_LOG_DEBUG, "loader"))
+    log(CTN_LOG_DEBUG, "loader",
+        added.name + ": opened, backend '" + backend.name + "' of plugin '" + backend.plugin + "'");
   return added;
 }
 

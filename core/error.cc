@@ -25,7 +25,7 @@ constexpr const char* kNames[] = {
     "not found",    "unsupported",      "version mismatch",
     "device error", "shape mismatch",   "dtype mismatch",
     "no gradient",  "cancelled",        "internal error",
-    "i/o error",    "bad file format",  "NaN or infinity found",
+    "i/o error",    "bad file format",  "NaN found",
 };
 static_assert(std::size(kNames) == CTN_ENAN + 1);
 

@@ -110,8 +110,14 @@ void ExprFn::compute(Context& ctx, std::span<Array* const> in, const Request& re
   const Compiled& compiled = forms_.get(*row_, {dtypes, n_args});
   const ctn_form& form = compiled.c();
   uint64_t bits[kMaxFnArgs];
-  for (int32_t s = 0; s < form.n_scalars; ++s)
-    bits[s] = scalar_bits(form.scalars[s], request.scalars[static_cast<size_t>(s)]);
+  for (int32_t s = 0; s < form.n_scalars; ++s) {
+    const ctn_value& value = request.scalars[static_cast<size_t>(s)];
+    if (value.kind == CTN_FLOAT && !has_number(form.scalars[s], value.u.f)) [[unlikely]]
+      fail(CTN_EDTYPE, "[" + name_ + "] " + row_->scalar_name(s) + " is " + value_text(value) +
+                           ", which is no " + std::string(dtype_name(form.scalars[s])) +
+                           ", the dtype of the array; copy the array to a floating dtype first");
+    bits[s] = scalar_bits(form.scalars[s], value);
+  }
 
   int64_t reduced[CTN_MAX_NDIM];
   const int32_t n_reduced = keeps_space_ ? space.reduced_shape(reduced) : 0;
@@ -133,6 +139,7 @@ void ExprFn::compute(Context& ctx, std::span<Array* const> in, const Request& re
     results.push(Variable::make(ctx, std::move(made), false));
   }
   launch(compiled, *device, space, {args, n_args}, align_, bits);
+  if (ctx.logs(CTN_LOG_DEBUG)) ctx.log(CTN_LOG_DEBUG, "kernel", who_ran(compiled, *device));
 }
 
 uint64_t ExprFn::reads(uint64_t needed) const {

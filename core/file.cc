@@ -140,12 +140,12 @@ AtomicFile::AtomicFile(const ctn_io& io, std::string path, const ctn_allocator* 
   const ctn_status status = ask(io_.open, io_.user, as_str(temp_), 'x', &handle_);
   if (status != CTN_OK) {
     handle_ = nullptr;
-    fail(known(status), failure(io_, status, "create", temp_));
+    fail(known(status), failure(io_, status, "create", path_));
   }
 }
 
-void AtomicFile::give_up(ctn_status status, const char* what, const std::string& where) {
-  std::string text = failure(io_, status, what, where);  // before abandon() changes the reason
+void AtomicFile::give_up(ctn_status status, const char* what) {
+  std::string text = failure(io_, status, what, path_);  // before abandon() changes the reason
   abandon();
   fail(known(status), std::move(text));
 }
@@ -161,7 +161,7 @@ void AtomicFile::flush() {
   if (buffered_ == 0) return;
   const ctn_status status =
       ask(io_.write, io_.user, handle_, buffer_.data(), std::exchange(buffered_, 0));
-  if (status != CTN_OK) give_up(status, "write", path_);
+  if (status != CTN_OK) give_up(status, "write");
 }
 
 void AtomicFile::write(const void* src, uint64_t n) {
@@ -171,7 +171,7 @@ void AtomicFile::write(const void* src, uint64_t n) {
   if (n > kBuffer - buffered_) flush();
   if (n > kBuffer) {
     const ctn_status status = ask(io_.write, io_.user, handle_, src, n);
-    if (status != CTN_OK) give_up(status, "write", path_);
+    if (status != CTN_OK) give_up(status, "write");
     return;
   }
   std::memcpy(buffer_.data() + buffered_, src, n);
@@ -182,17 +182,17 @@ void AtomicFile::commit() {
   if (handle_ == nullptr) fail(CTN_EINVAL, quoted(path_) + " is not being written any more");
   flush();
   ctn_status status = io_.sync != nullptr ? ask(io_.sync, io_.user, handle_) : CTN_OK;
-  if (status != CTN_OK) give_up(status, "sync", temp_);
+  if (status != CTN_OK) give_up(status, "sync");
 
   // From here on the handle is gone, so failures remove the file themselves.
   status = ask(io_.close, io_.user, std::exchange(handle_, nullptr));
   const char* what = "close";
   if (status == CTN_OK) {
-    what = "rename to its final name";
+    what = "put the finished file at";
     status = ask(io_.rename, io_.user, as_str(temp_), as_str(path_));
   }
   if (status != CTN_OK) {
-    std::string text = failure(io_, status, what, temp_);
+    std::string text = failure(io_, status, what, path_);
     (void)ask(io_.remove, io_.user, as_str(temp_));
     fail(known(status), std::move(text));
   }

@@ -78,7 +78,9 @@ class AtomicFile {
   static constexpr uint64_t kBuffer = 64 * 1024;
 
   void flush();
-  [[noreturn]] void give_up(ctn_status status, const char* what, const std::string& where);
+  // "cannot WHAT PATH: reason", of the file that the caller asked for: what it is called until then
+  // tells nobody anything.
+  [[noreturn]] void give_up(ctn_status status, const char* what);
 
   ctn_io io_;
   std::string path_;

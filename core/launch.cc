@@ -170,6 +170,14 @@ void mark_written(Array& a, uint8_t role, uint64_t layout) {
 
 }  // namespace
 
+std::string who_ran(const Compiled& c, const Device& device) {
+  const Backend* owner = device.backend->compile_owner;
+  const std::string head = std::string(c.label) + ": expression, ";
+  if (!owner) return head + "plain executor runs";
+  const bool declined = c.programs[static_cast<size_t>(device.backend->id)].load() == kDeclined;
+  return head + owner->name + (declined ? " declined, plain executor runs" : " runs");
+}
+
 Exec::~Exec() {
   while (blocks_) {
     Block* b = blocks_;
@@ -342,7 +350,29 @@ I whole(double value) {
   return static_cast<I>(value);
 }
 
+template <class I>
+bool has_whole(double value) {
+  const double least = std::is_signed_v<I> ? -std::ldexp(1, std::numeric_limits<I>::digits) : 0;
+  return value >= least && value < std::ldexp(1, std::numeric_limits<I>::digits) &&
+         value == std::trunc(value);
+}
+
 }  // namespace
+
+bool has_number(uint8_t type, double value) {
+  switch (type) {
+    case CTN_BOOL8: return value == 0 || value == 1;
+    case CTN_INT8: return has_whole<int8_t>(value);
+    case CTN_INT16: return has_whole<int16_t>(value);
+    case CTN_INT32: return has_whole<int32_t>(value);
+    case CTN_INT64: return has_whole<int64_t>(value);
+    case CTN_UINT8: return has_whole<uint8_t>(value);
+    case CTN_UINT16: return has_whole<uint16_t>(value);
+    case CTN_UINT32: return has_whole<uint32_t>(value);
+    case CTN_UINT64: return has_whole<uint64_t>(value);
+    default: return true;
+  }
+}
 
 uint64_t scalar_bits(uint8_t type, double value) {
   uint64_t bits = 0;

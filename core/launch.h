@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/array.h"
@@ -92,6 +93,9 @@ class FormCache {
 void launch(const Compiled& c, Device& device, const Space& space, std::span<Array* const> args,
             std::span<const Align> align, const uint64_t* scalars);
 
+// For the log, once it was launched there: "tanh: expression, cpu runs".
+std::string who_ran(const Compiled& c, const Device& device);
+
 // Many launches of one form over C-order arrays, handed to the backend together: optimizer updates.
 // All memory and the backend's program are there before run(). The arrays must outlive it.
 class FlatBatch {
@@ -125,5 +129,7 @@ class FlatBatch {
 // Bits of a number as a parameter of type CTN_BOOL8 ... CTN_FLOAT64.
 uint64_t scalar_bits(uint8_t type, double value);
 uint64_t scalar_bits(uint8_t type, const ctn_value& value);
+// Whether the type has this number: an integer has no 0.5, no infinity, nothing out of its range.
+bool has_number(uint8_t type, double value);
 
 }  // namespace catena

@@ -14,7 +14,9 @@
 
 #include "core/file.h"
 #include "core/manifest.h"
+#include "core/missing.h"
 #include "core/plugin_entry.h"
+#include "core/plugin_report.h"
 #include "core/plugin_search.h"
 #include "core/sys/place.h"
 #include "core/transaction.h"
@@ -39,7 +41,7 @@ struct State {
   std::map<std::string, std::string> names;  // of loaded plugins: where each came from
   std::set<std::string> tried;               // manifests load_default_plugins has been through
   std::vector<std::unique_ptr<boost::dll::shared_library>> libraries;
-  std::vector<Remark> report;  // latest text of each path
+  PluginReport report;
   std::atomic<uint64_t> generation{1};
   std::atomic<uint64_t> defaults_done[2] = {0, 0};  // generation, without and with environment
 };
@@ -79,36 +81,21 @@ class Turn {
   std::unique_lock<std::mutex> lock_;
 };
 
-void remark(const std::string& path, std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');  // one line each
-  std::vector<Remark>& all = state().report;
-  const auto at =
-      std::find_if(all.begin(), all.end(), [&](const Remark& r) { return r.path == path; });
-  if (at != all.end()) {
-    at->text = std::move(text);
-  } else {
-    all.push_back({path, std::move(text)});
-  }
-}
-
 SearchResult search(const std::vector<std::string>& dirs, bool use_env) {
   SearchResult found = search_plugins(dirs, use_env);
-  for (const Remark& r : found.remarks) remark(r.path, r.text);
-  for (const Manifest& m : found.manifests) {
-    const auto known = std::find_if(state().report.begin(), state().report.end(),
-                                    [&](const Remark& r) { return r.path == m.file; });
-    if (known == state().report.end()) remark(m.file, "found: " + m.kind + " " + m.name);
-  }
+  for (const Remark& r : found.remarks) state().report.tell(r.path, r.text);
+  for (const Manifest& m : found.manifests) state().report.found(m);
   return found;
 }
 
-std::string canonical(std::string_view path) {
+// `what` it is said to be: "plugin" or "plugin directory".
+std::string canonical(std::string_view path, const std::string& what = "plugin") {
   if (path.empty() || path[0] != '/' || path.find('\0') != path.npos) {
-    fail(CTN_EINVAL, "plugin path " + quoted(path) + " is not absolute");
+    fail(CTN_EINVAL, what + " " + quoted(path) + ": the path is not absolute");
   }
   boost::system::error_code error;
   const fs::path real = fs::canonical(fs::path(std::string(path)), error);
-  if (error) fail(CTN_ENOTFOUND, "plugin " + std::string(path) + ": " + error.message());
+  if (error) fail(CTN_ENOTFOUND, what + " " + std::string(path) + ": " + error.message());
   return real.string();
 }
 
@@ -122,7 +109,17 @@ void check_place(const std::string& file) {
   }
 }
 
-// The throwing overload: its text has the reason of dlerror().
+// What dlerror() said. Boost puts it between words of its own and an errno that says nothing.
+std::string open_reason(std::string_view text, const std::string& file) {
+  constexpr std::string_view kMark = "(dlerror system message: ";
+  const size_t from = text.find(kMark);
+  const size_t to = text.rfind("): ");
+  if (from == text.npos || to == text.npos || to < from) return std::string(text);
+  text = text.substr(from + kMark.size(), to - from - kMark.size());
+  if (text.starts_with(file + ": ")) text.remove_prefix(file.size() + 2);
+  return std::string(text);
+}
+
 const boost::dll::shared_library& open_library(const std::string& file) {
   auto library = std::make_unique<boost::dll::shared_library>();
   state().libraries.reserve(state().libraries.size() + 1);
@@ -130,7 +127,7 @@ const boost::dll::shared_library& open_library(const std::string& file) {
     library->load(fs::path(file),
                   boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   } catch (const boost::system::system_error& e) {
-    fail(CTN_EINVAL, "plugin " + file + " cannot be opened: " + e.what());
+    fail(CTN_EINVAL, "plugin " + file + " cannot be opened: " + open_reason(e.what(), file));
   }
   state().libraries.push_back(std::move(library));
   return *state().libraries.back();
@@ -171,19 +168,19 @@ void initialise(const ctn_plugin_info& info, ctn_plugin_init_fn init, const std:
 }
 
 std::string loaded_text(const ctn_plugin_info& info) {
-  return "loaded: " + std::string(view(info.kind)) + " " + std::string(view(info.name)) + " " +
+  return std::string(view(info.kind)) + " " + std::string(view(info.name)) + " " +
          version_text(info.version);
 }
 
 // ---- libraries and manifests
 
-void open_and_init(const std::string& file, std::string_view expected_name) {
+void open_and_init(const std::string& file, const Expected& expected) {
   check_place(file);
   const boost::dll::shared_library& library = open_library(file);
   auto* query =
       symbol<std::remove_pointer_t<ctn_plugin_query_fn>>(library, "ctn_plugin_query", file);
   auto* init = symbol<std::remove_pointer_t<ctn_plugin_init_fn>>(library, "ctn_plugin_init", file);
-  const ctn_plugin_info info = ask_plugin(query, file, expected_name);
+  const ctn_plugin_info info = ask_plugin(query, file, expected);
   check_name_is_free(info, file);
   File& entry = state().files[file];
   bool started = false;
@@ -198,10 +195,10 @@ void open_and_init(const std::string& file, std::string_view expected_name) {
     if (!started) state().files.erase(file);
     throw;
   }
-  remark(file, loaded_text(info));
+  state().report.loaded(file, std::string(view(info.name)), loaded_text(info));
 }
 
-void load_library(std::string_view path, std::string_view expected_name) {
+void load_library(std::string_view path, const Expected& expected) {
   const std::string file = canonical(path);
   const auto known = state().files.find(file);
   if (known != state().files.end()) {
@@ -209,10 +206,26 @@ void load_library(std::string_view path, std::string_view expected_name) {
     throw known->second.reason;
   }
   try {
-    open_and_init(file, expected_name);
+    open_and_init(file, expected);
   } catch (const Error& e) {
-    remark(file, std::string("refused: ") + e.what());
+    state().report.refused(file, e);
     throw;
+  }
+}
+
+void load_found(const Manifest& m, const SearchResult& found, std::vector<std::string>& line);
+
+void load_required(const Manifest& m, const std::string& need, const SearchResult& found,
+                   std::vector<std::string>& line) {
+  if (state().names.contains(need)) return;
+  const std::string who = "plugin '" + m.name + "' (" + m.file + ") requires plugin '" + need + "'";
+  const auto at = std::find_if(found.manifests.begin(), found.manifests.end(),
+                               [&](const Manifest& other) { return other.name == need; });
+  if (at == found.manifests.end()) fail(CTN_ENOTFOUND, who + ", which was not found");
+  try {
+    load_found(*at, found, line);
+  } catch (const Error& e) {
+    fail(e.code(), who + ": " + e.what());
   }
 }
 
@@ -222,30 +235,25 @@ void load_manifest(const Manifest& m, const SearchResult& found, std::vector<std
   }
   line.push_back(m.name);
   check_abi("plugin '" + m.name + "' (" + m.file + ")", m.abi, m.abi_min);
-  for (const std::string& need : m.needs) {
-    if (state().names.contains(need)) continue;
-    const auto at = std::find_if(found.manifests.begin(), found.manifests.end(),
-                                 [&](const Manifest& other) { return other.name == need; });
-    if (at == found.manifests.end()) {
-      fail(CTN_ENOTFOUND, "plugin '" + m.name + "' (" + m.file + ") requires plugin '" + need +
-                              "', which was not found");
-    }
-    load_manifest(*at, found, line);
-  }
-  load_library(m.library, m.name);
+  for (const std::string& need : m.needs) load_required(m, need, found, line);
+  load_library(m.library, {m.name, m.kind});
   line.pop_back();
 }
 
-// The same from outside, with the outcome in the report.
-void load_found(const Manifest& m, const SearchResult& found) {
+// The same with the outcome in the report. `line`: the plugins that wait for this one.
+void load_found(const Manifest& m, const SearchResult& found, std::vector<std::string>& line) {
   try {
-    std::vector<std::string> line;
     load_manifest(m, found, line);
-    remark(m.file, "loaded: " + m.kind + " " + m.name);
+    state().report.tell(m.file, "loaded: " + m.kind + " " + m.name);
   } catch (const Error& e) {
-    remark(m.file, std::string("refused: ") + e.what());
+    state().report.refused(m.file, e);
     throw;
   }
+}
+
+void load_found(const Manifest& m, const SearchResult& found) {
+  std::vector<std::string> line;
+  load_found(m, found, line);
 }
 
 std::string places(const SearchResult& found) {
@@ -254,6 +262,26 @@ std::string places(const SearchResult& found) {
   if (found.dirs.empty()) out += "no directory";
   for (const Remark& r : found.remarks) out += "; " + r.path + ": " + r.text;
   return out;
+}
+
+// "; did you mean 'cpu'?", where a registered backend or one that a manifest provides is named
+// alike.
+std::string similar_backend(std::string_view name, const SearchResult& found) {
+  std::vector<std::string_view> known = Registry::get().names(Sort::kBackend);
+  for (const Manifest& m : found.manifests) {
+    for (const std::string_view word : m.provides) {
+      if (word.starts_with("backend:")) known.push_back(word.substr(8));
+    }
+  }
+  return did_you_mean(name, known);
+}
+
+[[noreturn]] void refuse_backend_name(std::string_view name, bool use_env) {
+  const Turn turn;
+  fail(CTN_EINVAL, "there is no backend " + quoted(name) +
+                       ": a device is called NAME or NAME:ID, " +
+                       "where NAME is made of a to z, 0 to 9 and _" +
+                       similar_backend(name, search(state().dirs, use_env)));
 }
 
 }  // namespace
@@ -265,7 +293,7 @@ void init_plugin(ctn_plugin_query_fn query, ctn_plugin_init_fn init, std::string
   check_name_is_free(info, from);
   bool started = false;
   initialise(info, init, from, &started);
-  remark(from, loaded_text(info));
+  state().report.loaded(from, std::string(view(info.name)), loaded_text(info));
 }
 
 void load_plugin_file(std::string_view absolute_path) {
@@ -279,7 +307,7 @@ void load_plugin_file(std::string_view absolute_path) {
 
 void add_plugin_dir(std::string_view absolute_path) {
   const Turn turn;
-  const std::string dir = canonical(absolute_path);
+  const std::string dir = canonical(absolute_path, "plugin directory");
   const Place place = look_at(dir);
   if (place != Place::kDirectory) {
     fail(CTN_EINVAL, "plugin directory " + dir +
@@ -304,7 +332,7 @@ std::vector<std::string> load_default_plugins(bool use_env) {
     try {
       load_found(m, found);
     } catch (const Error& e) {
-      failures.emplace_back(e.what());
+      failures.push_back(without_told(e.what(), failures));
     }
   }
   done.store(generation, std::memory_order_release);
@@ -313,7 +341,7 @@ std::vector<std::string> load_default_plugins(bool use_env) {
 
 const Backend& require_backend(std::string_view name, bool use_env) {
   if (const Backend* b = Registry::get().find_backend(name)) return *b;
-  if (!is_plugin_name(name)) fail(CTN_EINVAL, "backend name " + quoted(name));
+  if (!is_plugin_name(name)) refuse_backend_name(name, use_env);
   const Turn turn;
   if (const Backend* b = Registry::get().find_backend(name)) return *b;
   const SearchResult found = search(state().dirs, use_env);
@@ -330,7 +358,7 @@ const Backend& require_backend(std::string_view name, bool use_env) {
       reasons += std::string("; ") + e.what();
     }
   }
-  if (reasons.empty()) reasons = "; no manifest provides it";
+  if (reasons.empty()) reasons = "; no manifest provides it" + similar_backend(name, found);
   fail(CTN_ENOTFOUND, what + " cannot be had" + reasons + places(found));
 }
 
@@ -365,11 +393,16 @@ std::vector<std::string> backend_preference(bool use_env) {
   return out;
 }
 
+bool default_plugins_asked_for() noexcept {
+  const State& s = state();
+  return loading || s.defaults_done[0] != 0 || s.defaults_done[1] != 0;
+}
+
+const PluginReport::Absences& plugin_absences() noexcept { return state().report.absences(); }
+
 std::string plugin_report() {
   const std::optional<Turn> turn = loading ? std::nullopt : std::optional<Turn>(std::in_place);
-  std::string out;
-  for (const Remark& r : state().report) out += r.path + ": " + r.text + "\n";
-  return out;
+  return state().report.text();
 }
 
 }  // namespace catena

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/plugin_report.h"
 #include "core/registry.h"
 
 namespace catena {
@@ -35,6 +36,10 @@ const Backend& require_backend(std::string_view name, bool use_env);
 std::vector<std::string> backend_preference(bool use_env);
 // What was found, loaded and refused and why, one line each.
 std::string plugin_report();
+// Why plugins that were found are not loaded, each reason once. Takes no lock.
+const PluginReport::Absences& plugin_absences() noexcept;
+// Whether the default plugins were loaded, or are being loaded by this thread.
+bool default_plugins_asked_for() noexcept;
 
 // Loading without a file, for plugins that are linked in. `origin` says in messages where it is
 // from.

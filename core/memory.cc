@@ -90,6 +90,11 @@ MemoryPool::MemoryPool(Ledger& ledger, RawSource source, uint64_t align)
 
 MemoryPool::~MemoryPool() { trim(); }
 
+uint64_t MemoryPool::taken_for(uint64_t bytes) noexcept {
+  if (bytes > kClassedMost) return large_bytes(bytes);
+  return bytes <= kSmallMost ? kSlabBytes : class_bytes(size_class(bytes));
+}
+
 // ---- getting and putting
 
 void* MemoryPool::get(uint64_t bytes) noexcept {

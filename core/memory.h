@@ -92,6 +92,8 @@ class MemoryPool {
   // Uninitialised; 0 bytes give a block too. NULL when limit or source is exhausted even after this
   // pool was trimmed: the caller may then trim other pools of the ledger and ask again.
   void* get(uint64_t bytes) noexcept;
+  // What the source is asked for when no block for `bytes` is cached; 0: more than there can be.
+  static uint64_t taken_for(uint64_t bytes) noexcept;
   // `bytes` as in get(). NULL is ignored. True if the pool is closed and this was the last block
   // out: exactly one caller learns that.
   bool put(void* p, uint64_t bytes) noexcept;

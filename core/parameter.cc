@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/intrinsic.h"
+#include "core/missing.h"
 
 namespace catena {
 namespace {
@@ -25,7 +26,7 @@ Ref<Variable> make_lazy(Context& ctx, std::unique_ptr<ParameterInfo> own) {
 const InitializerEntry* find_initializer(std::string_view name) {
   if (name.empty()) return nullptr;
   const InitializerEntry* entry = Registry::get().find_initializer(name);
-  if (!entry) fail(CTN_ENOTFOUND, "there is no initializer '" + std::string(name) + "'");
+  if (!entry) fail_missing(Sort::kInitializer, name);
   return entry;
 }
 

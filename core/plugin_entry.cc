@@ -19,7 +19,7 @@ const ctn_plugin_info* query_guarded(ctn_plugin_query_fn query, const std::strin
 }  // namespace
 
 ctn_plugin_info ask_plugin(ctn_plugin_query_fn query, const std::string& origin,
-                           std::string_view expected_name) {
+                           const Expected& expected) {
   const ctn_plugin_info* given = query_guarded(query, origin);
   if (!given) {
     fail(CTN_EVERSION, "plugin " + origin + ": ctn_plugin_query returned NULL for ABI " +
@@ -33,13 +33,17 @@ ctn_plugin_info ask_plugin(ctn_plugin_query_fn query, const std::string& origin,
   const std::string who =
       "plugin '" + name + "' " + version_text(info.version) + " (" + origin + ")";
   check_abi(who, info.abi_built, info.abi_min);
-  if (!expected_name.empty() && name != expected_name) {
+  if (!expected.name.empty() && name != expected.name) {
     fail(CTN_EINVAL, "plugin " + origin + " calls itself '" + name + "', its manifest '" +
-                         std::string(expected_name) + "'");
+                         std::string(expected.name) + "'");
   }
   const std::string_view kind = view(info.kind);
   if (kind != "backend" && kind != "ops" && kind != "mixed") {
     fail(CTN_EINVAL, who + ": its kind " + quoted(kind) + " is not backend, ops or mixed");
+  }
+  if (!expected.kind.empty() && kind != expected.kind) {
+    fail(CTN_EINVAL, who + " says that its kind is " + std::string(kind) + ", its manifest " +
+                         std::string(expected.kind));
   }
   return info;
 }

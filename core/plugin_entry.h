@@ -14,10 +14,15 @@
 
 namespace catena {
 
+// What a manifest says of the plugin; empty where there is none.
+struct Expected {
+  std::string_view name, kind;
+};
+
 // What the plugin says of itself, checked: a name, a kind, an ABI this runtime can serve. `origin`
-// says in messages where it is from; expected_name may be empty.
+// says in messages where it is from.
 ctn_plugin_info ask_plugin(ctn_plugin_query_fn query, const std::string& origin,
-                           std::string_view expected_name);
+                           const Expected& expected);
 
 // Lets the plugin register in the transaction, which is then to be committed. Throws what went
 // wrong.

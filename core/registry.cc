@@ -58,4 +58,33 @@ const InitializerEntry* Registry::find_initializer(std::string_view name) const 
   return tables().initializers.find(name);
 }
 
+namespace {
+
+template <class T>
+std::vector<std::string_view> names_of(const Shelf<T>& shelf) {
+  std::vector<std::string_view> out;
+  for (const T* entry : shelf.items) {
+    if constexpr (std::is_same_v<T, Op>) {
+      if (entry->flags & CTN_OP_INTERNAL) continue;
+    }
+    out.push_back(entry->name);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string_view> Registry::names(Sort sort) const {
+  const Tables& t = tables();
+  switch (sort) {
+    case Sort::kOp: return names_of(t.ops);
+    case Sort::kBackend: return names_of(t.backends);
+    case Sort::kLink: return names_of(t.links);
+    case Sort::kOptimizer: return names_of(t.optimizers);
+    case Sort::kHook: return names_of(t.hooks);
+    case Sort::kInitializer: return names_of(t.initializers);
+  }
+  return {};
+}
+
 }  // namespace catena

@@ -27,6 +27,9 @@ struct Tables;
 
 inline constexpr int kMaxBackends = 16;
 
+// The sorts of entries that have names.
+enum class Sort { kOp, kBackend, kLink, kOptimizer, kHook, kInitializer };
+
 struct Backend {
   int32_t id = 0;
   std::string name, plugin;
@@ -125,6 +128,9 @@ class Registry {
   const OptimizerEntry* find_optimizer(std::string_view name) const;
   const HookEntry* find_hook(std::string_view name) const;
   const InitializerEntry* find_initializer(std::string_view name) const;
+
+  // In order of registration, without internal ops.
+  std::vector<std::string_view> names(Sort sort) const;
 
   // Everything as JSON (docs/schema-json.md); made anew on each call.
   std::string json() const;

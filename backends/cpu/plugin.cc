@@ -8,7 +8,7 @@
 
 const ctn_plugin_info* CTN_CALL CTN_PLUGIN_QUERY(cpu)(uint32_t) {
   static constexpr ctn_plugin_info kInfo = {
-      sizeof(ctn_plugin_info), CTN_ABI_VERSION, CTN_ABI_VERSION, 1, {"cpu", 3},
+      sizeof(ctn_plugin_info), CTN_ABI_VERSION, CTN_ABI_VERSION, 0x000100, {"cpu", 3},
       {"backend", 7},          {"MIT", 3},
   };
   return &kInfo;

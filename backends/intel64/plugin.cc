@@ -47,7 +47,7 @@ ctn_status register_backend(const ctn_host* host, ctn_plugin plugin) {
 
 const ctn_plugin_info* CTN_CALL CTN_PLUGIN_QUERY(intel64)(uint32_t) {
   static constexpr ctn_plugin_info kInfo = {
-      sizeof(ctn_plugin_info), CTN_ABI_VERSION, CTN_ABI_VERSION, 1,
+      sizeof(ctn_plugin_info), CTN_ABI_VERSION, CTN_ABI_VERSION, 0x000100,
       {"intel64", 7},          {"backend", 7},  {"MIT", 3},
   };
   return &kInfo;

@@ -6,6 +6,7 @@
 #include "core/adopt.h"
 #include "core/capi/api.h"
 #include "core/expr_fn.h"
+#include "core/missing.h"
 
 using namespace catena;
 
@@ -106,7 +107,7 @@ ctn_status ctn_call_named(ctn_context ctx, ctn_str op, const ctn_variable* in, i
   return guarded([&] {
     Context& c = *to_context(ctx);
     const Op* o = Registry::get().find_op(view(op));
-    if (!o) fail(CTN_ENOTFOUND, "there is no op '" + std::string(view(op)) + "'");
+    if (!o) fail_missing(Sort::kOp, view(op));
     check_counts(*o, n_in, n_out);
     const VariableList inputs(in, n_in, "in");
     std::vector<ctn_value> values(o->attrs.size());
@@ -164,6 +165,8 @@ ctn_status ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in, c
                            std::to_string(n_out));
     if (n_axes < 0)
       fail(CTN_EINVAL, "[" + fn.name() + "] reduces " + std::to_string(n_axes) + " axes");
+    if (!fn.is_reduction() && (axes || n_axes || keepdims))
+      fail(CTN_EINVAL, "[" + fn.name() + "] is elementwise: it has no axes and no keepdims");
     const VariableList inputs(in, n_in, "in");
     require(out, "out");
     for (Variable* v : inputs.get()) {

@@ -7,6 +7,7 @@
 #include "core/adopt.h"
 #include "core/capi/api.h"
 #include "core/loader.h"
+#include "core/missing.h"
 #include "core/version.h"
 
 using namespace catena;
@@ -76,7 +77,7 @@ ctn_status ctn_op_find(ctn_str name, int32_t* op) {
   return guarded([&] {
     require(op, "op");
     const Op* found = Registry::get().find_op(view(name));
-    if (!found) fail(CTN_ENOTFOUND, "there is no op '" + std::string(view(name)) + "'");
+    if (!found) fail_missing(Sort::kOp, view(name));
     *op = found->id;
   });
 }

@@ -2,6 +2,7 @@
 #include "core/link.h"
 
 #include "core/capi/api.h"
+#include "core/missing.h"
 #include "core/parameter.h"
 
 using namespace catena;
@@ -17,7 +18,7 @@ std::span<const int64_t> shape_of(int32_t ndim, const int64_t* shape) {
 
 const LinkEntry& entry_of(ctn_str name) {
   const LinkEntry* entry = Registry::get().find_link(view(name));
-  if (!entry) fail(CTN_ENOTFOUND, "there is no link '" + std::string(view(name)) + "'");
+  if (!entry) fail_missing(Sort::kLink, view(name));
   return *entry;
 }
 

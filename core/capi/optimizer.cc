@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/capi/api.h"
+#include "core/missing.h"
 
 using namespace catena;
 
@@ -11,7 +12,7 @@ namespace {
 
 const OptimizerEntry& entry_of(ctn_str name) {
   const OptimizerEntry* entry = Registry::get().find_optimizer(view(name));
-  if (!entry) fail(CTN_ENOTFOUND, "there is no optimizer '" + std::string(view(name)) + "'");
+  if (!entry) fail_missing(Sort::kOptimizer, view(name));
   return *entry;
 }
 
@@ -81,7 +82,7 @@ ctn_status ctn_optimizer_add_hook(ctn_optimizer o, ctn_str path, ctn_str hook, c
     const HookEntry* entry = Registry::get().find_hook(view(hook));
     const Values own(list(attrs, n_attrs, "attrs"), view(hook),
                      entry ? std::span<const AttrDef>(entry->attrs) : std::span<const AttrDef>());
-    if (!entry) fail(CTN_ENOTFOUND, "there is no optimizer hook '" + std::string(view(hook)) + "'");
+    if (!entry) fail_missing(Sort::kHook, view(hook));
     to_optimizer(o)->add_hook(view(path), *entry, view(name), timing, own.get());
   });
 }

@@ -2,6 +2,7 @@
 // fresh one and classifies ten test images with that.
 #include <catena/catena.hpp>
 
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -141,10 +142,31 @@ void classify(const Convnet& model, const Dataset& d) {
   }
 }
 
+constexpr const char* kUsage =
+    "usage: fashion_mnist [OPTION VALUE]...\n"
+    "\n"
+    "  --backend DEVICE  cpu, intel64, cuda:0, auto (cpu)\n"
+    "  --epochs N        times through the training images (8)\n"
+    "  --threads N       that work at once; 0: all CPUs (0)\n"
+    "  --data FOLDER     of the data set (/usr/share/datasets/fashion-mnist)\n"
+    "  --out FOLDER      where loss.png and model.npz go (the current one)\n";
+
+int number(const std::string& key, const std::string& text) {
+  int n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc() || end != text.data() + text.size())
+    throw std::runtime_error(key + " takes a number, not '" + text + "'");
+  return n;
+}
+
 Options parse(int argc, char** argv) {
   Options o;
   for (int i = 1; i < argc; i += 2) {
     const std::string key = argv[i];
+    if (key == "--help" || key == "-h") {
+      std::fputs(kUsage, stdout);
+      std::exit(0);
+    }
     if (i + 1 >= argc) throw std::runtime_error("option " + key + " needs a value");
     const std::string value = argv[i + 1];
     if (key == "--backend")
@@ -154,11 +176,11 @@ Options parse(int argc, char** argv) {
     else if (key == "--data")
       o.data = value;
     else if (key == "--epochs")
-      o.epochs = std::stoi(value);
+      o.epochs = number(key, value);
     else if (key == "--threads")
-      o.threads = std::stoi(value);
+      o.threads = number(key, value);
     else
-      throw std::runtime_error("unknown option " + key);
+      throw std::runtime_error("unknown option " + key + "; --help lists all");
   }
   if (o.epochs < 1) throw std::runtime_error("--epochs must be at least 1");
   return o;
@@ -182,6 +204,8 @@ int main(int argc, char** argv) try {
   std::printf("test accuracy %.4f in %.0f s on %s (%s), %d threads\n",
               evaluate(loaded, test).accuracy, seconds, ctx.backend().c_str(),
               ctx.device_name().c_str(), ctx.threads());
+  std::printf("the loss curve is in %s/loss.png, the model in %s/model.npz\n", o.out.c_str(),
+              o.out.c_str());
   return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "fashion_mnist: %s\n", e.what());

@@ -1,4 +1,5 @@
-// What the demo prints while it trains: a progress bar on a terminal and a table line per epoch.
+// What the demo prints while it trains: a table line per epoch and, in between, a progress bar on a
+// terminal, or else a line for every quarter of an epoch.
 #pragma once
 
 #include <unistd.h>
@@ -22,7 +23,8 @@ class Progress {
   // done of total batches of this epoch.
   void bar(int epoch, int64_t done, int64_t total, double loss) {
     const auto now = std::chrono::steady_clock::now();
-    if (!terminal_ || (now - last_ < std::chrono::milliseconds(100) && done < total)) return;
+    if (!terminal_) return quarter(epoch, done, total, loss);
+    if (now - last_ < std::chrono::milliseconds(100) && done < total) return;
     last_ = now;
     const int width = 40, full = static_cast<int>(width * done / total);
     std::printf("\repoch %d/%d [%s%s] %3d %%  loss %.4f", epoch, epochs_,
@@ -39,6 +41,13 @@ class Progress {
   }
 
  private:
+  void quarter(int epoch, int64_t done, int64_t total, double loss) {
+    if (done == total || 4 * done / total == 4 * (done - 1) / total) return;
+    std::printf("  epoch %d/%d, %3d %%, loss %.4f\n", epoch, epochs_,
+                static_cast<int>(100 * done / total), loss);
+    std::fflush(stdout);
+  }
+
   int epochs_;
   bool terminal_;
   std::chrono::steady_clock::time_point last_{};

@@ -56,16 +56,32 @@ void sequential_init(sdk::LinkRef link, sdk::Attrs attrs) {
   for (size_t k = 0; k < children.size(); ++k) link.add_child(std::to_string(k), children[k]);
 }
 
+namespace {
+
+// Names of functions and the program's own functions are no links, which name themselves.
+sdk::Var call_layer(const ctn_value& layer, uint32_t k, sdk::Vars in) {
+  try {
+    return call_function(layer, in);
+  } catch (const sdk::Error& e) {
+    if (std::string_view(e.what()).find("\n\nIn the link ") != std::string_view::npos) throw;
+    const std::string name =
+        layer.kind == CTN_STR ? " (" + std::string(layer.u.s, layer.n) + ")" : std::string();
+    throw sdk::Error(e.status(), sdk::text(e.what(), "\n\nAt layer ", k, name, "."));
+  }
+}
+
+}  // namespace
+
 sdk::Var sequential_call(sdk::LinkRef link, sdk::Vars in) {
   const ctn_value layers = link.attr(sequential::layers);
   if (layers.n == 0) {
     if (in.size() != 1) sdk::fail(CTN_EINVAL, "a Sequential without layers takes one input");
     return sdk::Var(in[0]);
   }
-  sdk::Var x = call_function(layers.u.list[0], in);
+  sdk::Var x = call_layer(layers.u.list[0], 0, in);
   for (uint32_t k = 1; k < layers.n; ++k) {
     const ctn_variable one = x.get();
-    x = call_function(layers.u.list[k], sdk::Vars(&one, 1));
+    x = call_layer(layers.u.list[k], k, sdk::Vars(&one, 1));
   }
   return x;
 }

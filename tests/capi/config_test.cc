@@ -96,8 +96,10 @@ TEST_CASE("a thread's own value comes before the global one until it is removed"
     CHECK(shown(ctx, key) == std::to_string(first));
     set_global(ctx, key, of(!first));
     CHECK(shown(ctx, key) == std::to_string(!first));
-    set_global(ctx, key, of(int64_t{first}));
-    CHECK(shown(ctx, key) == std::to_string(first));
+    const ctn_value number = of(int64_t{first});
+    CHECK_FAILS(ctn_config_set_global(ctx, str(key), &number), CTN_EINVAL, "takes a bool, not ");
+    CHECK_FAILS(ctn_config_set(ctx, str(key), &number), CTN_EINVAL, "takes a bool, not ");
+    CHECK(shown(ctx, key) == std::to_string(!first));
   }
   for (const char* key : kTernaries) {
     set_global(ctx, key, of("always"));

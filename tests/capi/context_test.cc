@@ -192,6 +192,15 @@ TEST_CASE("threads come from the options, then from the environment") {
   CHECK(in_child({{"CATENA_NUM_THREADS", "3x"}}, answer(0)).find("'3x'") != std::string::npos);
 }
 
+TEST_CASE("a limit too small for one block says how much is taken at once") {
+  const Ctx ctx = context();
+  REQUIRE_OK(ctn_memory_trim(ctx));
+  REQUIRE_OK(ctn_memory_set_limit(ctx, 1000));
+  const int64_t shape[] = {50};
+  ctn_array out = nullptr;
+  CHECK_FAILS(ctn_array_new(ctx, kF32, 1, shape, &out), CTN_ENOMEM, "(taken in blocks of 65.5 KB)");
+}
+
 TEST_CASE("auto takes the backend that is named first and can be had, and says what it passed") {
   const auto answer = [] {
     ctn_context_options o = options(0);
@@ -338,6 +347,9 @@ TEST_CASE("the limit holds, names the holders, and can be moved") {
   Arr b;
   REQUIRE_OK(ctn_array_new(ctx, kF32, 1, shape, b.out()));
   REQUIRE_OK(ctn_memory_set_limit(ctx, 1000));  // below what is held
+  const int64_t few[] = {10000000000000};
+  CHECK_FAILS(ctn_array_new(ctx, kF32, 1, few, &out), CTN_ENOMEM,
+              "out of memory: 40.0 TB asked for");
   CHECK_FAILS(ctn_array_new(ctx, kF32, 1, shape, &out), CTN_ENOMEM, "limit 1000 bytes");
   b = Arr();
   REQUIRE_OK(ctn_memory_set_limit(ctx, 0));
@@ -481,6 +493,15 @@ TEST_CASE("the log hook hears what its level lets through, and nothing else does
     REQUIRE(values(call(ctx, "linear", {x, x})) == Floats(4, 2));
   }
   CHECK(heard.all.find("kernel: linear: cpu") != std::string::npos);
+  CHECK(heard.all.find("loader: cpu:0: opened, backend 'cpu' of plugin 'cpu'") !=
+        std::string::npos);
+  CHECK(heard.all.find("functions.ctnplugin: loaded: ops functions") != std::string::npos);
+  heard = {};
+  {
+    const Ctx ctx = context(o);
+    call(ctx, "tanh", {variable(ctx, {1, 2})});
+  }
+  CHECK(heard.all.find("kernel: tanh: expression, cpu runs\n") != std::string::npos);
   CHECK(heard.worst == CTN_LOG_DEBUG);
   heard = {};
   o.log_level = 0;  // warnings

@@ -109,10 +109,12 @@ TEST_CASE("the report names what was found, the schema describes what was regist
   REQUIRE_OK(ctn_plugin_report(&again));
   CHECK(text(again).find("/etc/passwd: refused: ") != std::string::npos);
   CHECK_FAILS(ctn_plugin_load(str("/no/such.so")), CTN_ENOTFOUND, "/no/such.so");
-  CHECK_FAILS(ctn_plugin_load(str("such.so")), CTN_EINVAL, "'such.so' is not absolute");
+  CHECK_FAILS(ctn_plugin_load(str("such.so")), CTN_EINVAL,
+              "plugin 'such.so': the path is not absolute");
   CHECK_FAILS(ctn_plugin_load({nullptr, 0}), CTN_EINVAL, "''");
   CHECK_FAILS(ctn_plugin_dir(str("/no/such")), CTN_ENOTFOUND, "/no/such");
-  CHECK_FAILS(ctn_plugin_dir(str("such")), CTN_EINVAL, "'such' is not absolute");
+  CHECK_FAILS(ctn_plugin_dir(str("such")), CTN_EINVAL,
+              "plugin directory 'such': the path is not absolute");
   CHECK_FAILS(ctn_plugin_dir(str("/etc/passwd")), CTN_EINVAL, "/etc/passwd is none");
   REQUIRE_OK(ctn_schema_json(&json));
   CHECK(text(json).find("\"format\"") != std::string::npos);

@@ -181,7 +181,14 @@ static void run(ctn_context ctx, host* h) {
   EXPECT(h->dropped == 2);
 }
 
+static void before_any_context(void) {
+  int32_t op = -1;
+  EXPECT(ctn_op_find(text("relu"), &op) == CTN_ENOTFOUND);
+  EXPECT(strstr(ctn_error_message(), "are loaded when the first context is made") != NULL);
+}
+
 int main(void) {
+  before_any_context();
   host h = {0};
   const ctn_allocator memory = {
       .size = sizeof memory, .user = &h, .alloc = host_alloc, .free = host_free};

@@ -98,7 +98,7 @@ TEST_CASE("a backend of a name alone is its parent in all but its kernels") {
   Arr wrapped;
   CHECK_OK(ctn_array_wrap(on.ctx, &t, nullptr, nullptr, wrapped.out()));  // host memory, as there
   CHECK(refused("stacked:1", CTN_EDEVICE) ==
-        "device 'stacked:1' does not exist: backend 'stacked' has 1 devices");
+        "device 'stacked:1' does not exist: backend 'stacked' has 1 device");
 }
 
 TEST_CASE("one group of members of its own, the others from up the line") {

@@ -18,6 +18,8 @@ OP_FAULTS = [
     ('doc = "no stop"\nin = "x: f"\nmap = "y = x"', 'doc: a sentence ends with a full stop'),
     (OP + 'gard = "gx = gy"', 'gard: unknown key'),
     (OP + 'infer = true', 'infer: unknown key'),
+    (OP + 'late = { in = "x: f", map = "y = x", doc = "D." }',
+     'late: unknown key; if it is a row of its own: rows of one line stand before the first'),
     ('doc = 3\nin = "x: f"\nmap = "y = x"', 'doc: a string is expected, not 3'),
     ('doc = "D."\nin = "x: q"\nmap = "y = x"', "in: x: 'q' is not made of the classes"),
     ('doc = "D."\nin = "x: f:u"\nmap = "y = x"', "in: x: 'f:u' is not made of the classes"),

@@ -45,13 +45,13 @@ TEST_CASE("define: structs of other sizes") {
   OpText op("sizes");
   op.in("x", "f");
   op.def.size = 0;
-  check_refused(op, ("ctn_op_def: size is 0, must be sizeof (" +
-                     std::to_string(sizeof(ctn_op_def)) + " here)")
+  check_refused(op, ("ctn_op_def: size is 0; it is to be sizeof of the struct (" +
+                     std::to_string(sizeof(ctn_op_def)) + " in this library)")
                         .c_str());
   op.def.size = 0xffffffff;
   CHECK(refusal(op.get()).find("ctn_op_def: size is 4294967295") == 0);
   op.def.size = 4;
-  CHECK(refusal(op.get()).find("ctn_op_def: size is 4,") == 0);
+  CHECK(refusal(op.get()).find("ctn_op_def: size is 4;") == 0);
   CHECK(refusal<ctn_op_def>(nullptr) == "ctn_op_def is NULL");
 
   // An older plugin's struct ends early; what lies behind it is not read.

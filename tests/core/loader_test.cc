@@ -10,6 +10,7 @@
 #include <functional>
 #include <thread>
 
+#include "core/missing.h"
 #include "core/registry.h"
 #include "plugin_files.h"
 
@@ -89,8 +90,8 @@ TEST_CASE("loader: registration after init is refused") {
 
 TEST_CASE("loader: hostile plugins are refused in words and leave nothing behind") {
   const Refused cases[] = {
-      {"size_zero", CTN_EINVAL, "size is 0, must be sizeof"},
-      {"size_huge", CTN_EINVAL, "size is 4294967280, must be sizeof"},
+      {"size_zero", CTN_EINVAL, "size is 0; it is to be sizeof"},
+      {"size_huge", CTN_EINVAL, "size is 4294967280; it is to be sizeof"},
       {"query_null", CTN_EVERSION, "ctn_plugin_query returned NULL for ABI 0.1"},
       {"name_dots", CTN_EINVAL, "its name '../evil' is not [a-z0-9_]{1,32}"},
       {"newer_abi", CTN_EVERSION,
@@ -148,6 +149,8 @@ TEST_CASE("loader: paths and files that cannot be plugins") {
   CHECK(failure([] { load_plugin_file("good.so"); }).code == CTN_EINVAL);
   CHECK(failure([] { load_plugin_file("./good.so"); }).code == CTN_EINVAL);
   CHECK(failure([] { load_plugin_file(std::string_view("/a\0b", 4)); }).code == CTN_EINVAL);
+  CHECK(has(failure([] { load_plugin_file("good.so"); }).text,
+            "plugin 'good.so': the path is not absolute"));
   const Failure missing = failure([] { load_plugin_file("/no/such/plugin.so"); });
   CHECK(missing.code == CTN_ENOTFOUND);
   CHECK(has(missing.text, "/no/such/plugin.so: No such file or directory"));
@@ -155,7 +158,7 @@ TEST_CASE("loader: paths and files that cannot be plugins") {
   const Folder folder;
   folder.write("text.so", "this is no library");
   CHECK(has(failure([&] { load_plugin_file(folder.file("text.so")); }).text,
-            "text.so cannot be opened: "));
+            "text.so cannot be opened: file too short"));
   CHECK(failure([&] { load_plugin_file(folder.path()); }).code == CTN_EINVAL);
   const std::string open = folder.file("open.so");
   std::filesystem::copy_file(plugin_file("twice"), open);
@@ -188,6 +191,12 @@ TEST_CASE("loader: a manifest is loaded by its path and must tell the truth") {
   CHECK(wrong.code == CTN_EINVAL);
   CHECK(has(wrong.text, "calls itself 'testdev', its manifest 'wrong'"));
   CHECK(has(reported(folder.file("wrong.ctnplugin")), "refused: "));
+
+  std::filesystem::copy_file(plugin_file("otherdev"), folder.file("kind.so"));
+  folder.write("kind.ctnplugin", "name = otherdev\nkind = ops\nlibrary = kind.so\nabi = 0.1\n");
+  const Failure kind = failure([&] { load_plugin_file(folder.file("kind.ctnplugin")); });
+  CHECK(kind.code == CTN_EINVAL);
+  CHECK(has(kind.text, "says that its kind is mixed, its manifest ops"));
 }
 
 TEST_CASE("loader: a backend is found by its manifest; a missing one says what was tried") {
@@ -214,6 +223,11 @@ TEST_CASE("loader: a backend is found by its manifest; a missing one says what w
   for (const char* name : {"", "../x", "CPU", "cpu:0"}) {
     CHECK(failure([&] { require_backend(name, false); }).code == CTN_EINVAL);
   }
+  const std::string capitals = failure([] { require_backend("TESTDEV", false); }).text;
+  CHECK(has(capitals, "there is no backend 'TESTDEV': a device is called NAME or NAME:ID"));
+  CHECK(has(capitals, "did you mean 'testdev'?"));
+  CHECK(has(failure([] { require_backend("testdew", false); }).text,
+            "no manifest provides it; did you mean 'testdev'?"));
 }
 
 TEST_CASE("loader: required plugins come first; circles and gaps are errors") {
@@ -246,6 +260,63 @@ TEST_CASE("loader: default plugins are loaded once; those that fail are listed o
   CHECK(load_default_plugins(true).empty());
   CHECK(has(reported(folder.file("throws.ctnplugin")), "loaded: mixed throws"));
   CHECK(has(reported(folder.file("unknown_code.ctnplugin")), "refused: "));
+  CHECK(has(reported(folder.file("half_way.ctnplugin")),
+            "found, not loaded: autoload is no (mixed half_way)"));
+}
+
+TEST_CASE("loader: a reason is told once, also where several plugins fail for it") {
+  const Folder folder;
+  folder.add("silent", "silent", "autoload = yes\n");
+  folder.add("stale", "twice", "requires = silent\nautoload = yes\n");
+  add_plugin_dir(folder.path());
+  const std::vector<std::string> failures = load_default_plugins(false);
+  REQUIRE(failures.size() == 2);
+  CHECK(has(failures[0], "ctn_plugin_init failed without a text"));
+  CHECK(failures[1] == "plugin 'stale' (" + folder.file("stale.ctnplugin") +
+                           ") requires plugin 'silent', which was refused");
+  CHECK(has(reported(folder.file("stale.ctnplugin")), "ctn_plugin_init failed without a text"));
+  int told = 0;
+  for (const std::string& text : plugin_absences())
+    told += has(text, folder.path()) && has(text, "without a text");
+  CHECK(told <= 1);
+}
+
+TEST_CASE("loader: a name that is missing, and the plugins that may have it") {
+  const Folder folder;
+  folder.add("good", "good");
+  folder.add("half_way", "half_way");
+  add_plugin_dir(folder.path());
+  static_cast<void>(load_default_plugins(false));
+  REQUIRE(load("good").code == CTN_OK);
+  CHECK(has(reported(folder.file("good.ctnplugin")), "loaded"));
+  const auto missing = [](Sort sort, const char* name) {
+    const Failure f = failure([&] { fail_missing(sort, name); });
+    CHECK(f.code == CTN_ENOTFOUND);
+    return f.text;
+  };
+  const std::string text = missing(Sort::kOp, "good.opp");
+  CHECK(has(text, "there is no op 'good.opp'; did you mean 'good.op'?"));
+  bool held = false;
+  for (const std::string& why : plugin_absences()) {
+    held |= why == "plugin 'half_way' (" + folder.file("half_way.ctnplugin") +
+                       ") was found, not loaded: autoload is no";
+    CHECK(!has(why, folder.file("good.ctnplugin")));
+  }
+  CHECK(held);
+  CHECK(has(missing(Sort::kLink, "x"), "there is no link 'x'; "));
+  CHECK(has(missing(Sort::kHook, "x"), "there is no optimizer hook 'x'; "));
+}
+
+TEST_CASE("loader: what was meant perhaps") {
+  const std::vector<std::string_view> known = {"relu", "elu", "leaky_relu", "tanh", "Linear"};
+  CHECK(did_you_mean("reluu", known) == "; did you mean 'relu'?");
+  CHECK(did_you_mean("ReLU", known) == "; did you mean 'relu'?");
+  CHECK(did_you_mean("linear", known) == "; did you mean 'Linear'?");
+  CHECK(did_you_mean("lu", known) == "; did you mean 'elu'?");
+  CHECK(did_you_mean("velu", known) == "; did you mean 'relu' or 'elu'?");
+  CHECK(did_you_mean("convolution", known).empty());
+  CHECK(did_you_mean("", known).empty());
+  CHECK(did_you_mean(std::string(1000, 'x'), known).empty());
 }
 
 TEST_CASE("loader: the order of backends for auto") {
@@ -319,6 +390,7 @@ TEST_CASE("loader: a child forked while a plugin loads gets an error, not a hang
 TEST_CASE("loader: directories that cannot be added") {
   const Folder folder;
   CHECK(failure([] { add_plugin_dir("relative"); }).code == CTN_EINVAL);
+  CHECK(has(failure([] { add_plugin_dir("relative"); }).text, "plugin directory 'relative': "));
   CHECK(failure([] { add_plugin_dir("/no/such/directory"); }).code == CTN_ENOTFOUND);
   CHECK(failure([] { add_plugin_dir(plugin_file("good")); }).code == CTN_EINVAL);
   std::filesystem::permissions(folder.path(), std::filesystem::perms::all);

@@ -173,6 +173,16 @@ TEST_CASE("CATENA_LOG=debug:kernel says on standard error why a kernel declined"
   CHECK(h.out.empty());
 }
 
+TEST_CASE("CATENA_LOG=debug:loader says what became of every plugin and which device was opened") {
+  const Heard h = listen({"debug:loader"});
+  CHECK(h.status == 0);
+  CHECK(h.error.find("catena debug loader: the test: loaded: ops logtest 0.0.1\n") != h.error.npos);
+  CHECK(h.error.find("catena debug loader: cpu:0: opened, backend 'cpu' of plugin 'nettest'\n") !=
+        h.error.npos);
+  for (size_t at = 0; at < h.error.size(); at = h.error.find('\n', at) + 1)
+    CHECK(h.error.compare(at, 21, "catena debug loader: ") == 0);
+}
+
 TEST_CASE("levels hold for all topics, or for the one that is named") {
   CHECK(listen({"error"}).error == "catena error one: an error\n");
   CHECK(listen({"warn"}).error == "catena error one: an error\ncatena warn two: a warning\n");
@@ -187,8 +197,11 @@ TEST_CASE("with a hook the variable sets level and topics, and standard error st
   const std::string warnings = "1 one an error\n2 two a warning\n";
   CHECK(listen({nullptr, true}).out == warnings);
   CHECK(listen({nullptr, true, CTN_LOG_ERROR}).out == "1 one an error\n");
-  CHECK(listen({nullptr, true, CTN_LOG_DEBUG}).out ==
-        warnings + "3 two news\n4 kernel " + kDeclined + "\n4 kernel " + kRuns + "\n");
+  const std::string all = listen({nullptr, true, CTN_LOG_DEBUG}).out;
+  const std::string talked =
+      warnings + "3 two news\n4 kernel " + kDeclined + "\n4 kernel " + kRuns + "\n";
+  CHECK(all.find("4 loader ") == 0);
+  CHECK(all.ends_with("\n" + talked));
   const Heard h = listen({"debug:kernel", true, CTN_LOG_ERROR});
   CHECK(h.status == 0);
   CHECK(h.out == "4 kernel " + kDeclined + "\n4 kernel " + kRuns + "\n");

@@ -170,6 +170,72 @@ TEST_CASE("functions of the program are layers and losses") {
   CHECK(values(filled.param("W")) == Floats{7, 7});
 }
 
+TEST_CASE("a Sequential says at which of its layers a call failed") {
+  const Context ctx("cpu");
+  const Variable x(Array::from(Floats{1, -2}, {1, 2}));
+  const auto text = [&](const Sequential& model) -> std::string {
+    try {
+      model(x);
+      return "nothing failed";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
+  const auto whole = [](const Variable& v) { return F::cast(v, int32); };
+  const std::string named = text(Sequential({F::exp, whole, "tanh"}));
+  CHECK(named.find("\n\nAt layer 2 (tanh).\n\nIn the link Sequential.") != named.npos);
+  CHECK(text(Sequential({"relu", L::Linear(3, 1)})).ends_with("In the link Linear '/0'."));
+}
+
+TEST_CASE("integers are not divided, nor combined with what is no integer") {
+  const Context ctx("cpu");
+  const Variable n(Array::of<int32_t>({5, 2}), false);
+  const auto ints = [](const Variable& v) { return v.array().to_vector<int32_t>(); };
+  const std::string divided = "operator/: the array is int32, and integers are not divided";
+  refused(CTN_EDTYPE, divided, [&] { n / 2; });
+  refused(CTN_EDTYPE, divided, [&] { n / 1; });
+  refused(CTN_EDTYPE, divided, [&] { n / 0.5; });
+  refused(CTN_EDTYPE, "value / _", [&] { 2 / n; });
+  for (const double odd : {0.5, -0.25, 1e10, -1e10, double(INFINITY), double(NAN)}) {
+    refused(CTN_EDTYPE, "which is no int32, the dtype of the array", [&] { n* odd; });
+    refused(CTN_EDTYPE, "[add_constant] value is ", [&] { n + odd; });
+    refused(CTN_EDTYPE, "[add_constant] value is ", [&] { n - odd; });
+    refused(CTN_EDTYPE, "[sub_from_constant] value is ", [&] { odd - n; });
+  }
+  CHECK(ints(n * 2) == std::vector<int32_t>{10, 4});
+  CHECK(ints(n * 2.0) == std::vector<int32_t>{10, 4});
+  CHECK(ints(n + -2147483648.0) == std::vector<int32_t>{-2147483643, -2147483646});
+  refused(CTN_EDTYPE, "which is no int32", [&] { n + 2147483648.0; });
+  CHECK(ints(3 - n) == std::vector<int32_t>{-2, 1});
+  const Variable small(Array::of<uint8_t>({5, 2}), false);
+  CHECK((small * 255.0).array().to_vector<uint8_t>() == std::vector<uint8_t>{251, 254});
+  refused(CTN_EDTYPE, "which is no uint8", [&] { small * 256.0; });
+  refused(CTN_EDTYPE, "which is no uint8", [&] { small * -1.0; });
+  const Variable x(Array::of<float>({5, 2}));
+  CHECK(values(x / 2) == Floats{2.5, 1});
+  CHECK(values(Variable(n.array().astype(float32)) / 2) == Floats{2.5, 1});
+}
+
+TEST_CASE("what is empty or does not fit is named") {
+  const Context ctx("cpu");
+  const Variable x(Array::of<float>({1, 2}));
+  refused(CTN_EINVAL, "array: the variable is empty: there is no such gradient",
+          [&] { x.grad().item(); });
+  refused(CTN_EINVAL, "shape: the variable is empty", [&] { x.grad().shape(); });
+  refused(CTN_EDTYPE, "to_vector: the array is float32, asked for are values of int8",
+          [&] { x.array().to_vector<int8_t>(); });
+  refused(CTN_EINVAL, "array: 3 values for the shape (2, 2), which takes 4", [&] {
+    Array::from<float>({1, 2, 3}, {2, 2});
+  });
+  CHECK(Array::from<float>({}, {0, 3}).shape() == Shape{0, 3});
+  const L::BatchNormalization one(3), same({3}), plane({3, 4}, {.use_beta = false});
+  CHECK(same.param("gamma").shape() == Shape{3});
+  CHECK(plane.param("gamma").shape() == Shape{3, 4});
+  CHECK(F::transpose(Variable(Array::zeros({2, 3})), {.axes = {1, 0}}).shape() == Shape{3, 2});
+  refused(CTN_EINVAL, "[dropout] dropout_ratio must be", [&] { F::dropout(x, {.ratio = 1.5}); });
+  refused(CTN_EINVAL, "config 'train' takes a bool, not 1", [] { using_config("train", 1); });
+}
+
 TEST_CASE("extra outputs have functions of their own") {
   const Context ctx("cpu");
   const Variable x(Array::from(Floats{1, 4, 3, 2}, {1, 1, 2, 2}));
@@ -346,7 +412,7 @@ TEST_CASE("arrays over memory of others, and views") {
     refused(CTN_EINVAL, "", [&] { a.strided({4}, {4}); });
   }
   CHECK(memory.use_count() == 1);
-  refused(CTN_EINVAL, "6 values for a shape of 4",
+  refused(CTN_EINVAL, "6 values for the shape (4,), which takes 4",
           [&] { Array::wrap(std::span<float>(*memory), {4}); });
 
   Dlpack t = Array::from(Longs{1, 2, 3}, {3}).to_dlpack();

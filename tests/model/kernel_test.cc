@@ -76,6 +76,10 @@ TEST_CASE("a kernel's text is judged when it is made, its inputs when it is call
   const Variable x(Array::of<float>({1, 2, 3})), pair(Array::of<float>({1, 2}));
   CHECK_THROWS_WITH_AS(add({x}), "[add] takes 2 inputs and gives 1 outputs, called with 1 and 1",
                        InvalidArgument);
+  CHECK_THROWS_WITH_AS(add({x, x}, {.axis = Shape{0}}),
+                       "[add] is elementwise: it has no axes and no keepdims", InvalidArgument);
+  CHECK_THROWS_AS(add({x, x}, {.axis = Shape{}}), InvalidArgument);
+  CHECK_THROWS_AS(add({x, x}, {.keepdims = true}), InvalidArgument);
   CHECK_THROWS_WITH_AS(add({x, pair}), "[add] input 1 of shape (2,) does not broadcast with (3,)",
                        ShapeError);
   const Variable wide(Array::of<double>({1, 2, 3}));

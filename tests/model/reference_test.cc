@@ -169,12 +169,13 @@ TEST_CASE("constants of integer arrays are exact") {
   CHECK(result("add_constant", big) == Longs{big + 1, big - 1});
   CHECK(result("sub_from_constant", big) == Longs{big - 1, big + 1});
   CHECK(result("mul_constant", big) == Longs{big, -big});
-  CHECK(result("add_constant", 2.7) == Longs{3, 1});
+  CHECK(result("add_constant", 2.0) == Longs{3, 1});
   CHECK((x + big).array().to_vector<int64_t>() == Longs{big + 1, big - 1});
   CHECK((big - x).array().to_vector<int64_t>() == Longs{big - 1, big + 1});
   CHECK((x - big).array().to_vector<int64_t>() == Longs{1 - big, -1 - big});
   CHECK((big * x).array().to_vector<int64_t>() == Longs{big, -big});
-  CHECK((x * 2.5).array().to_vector<int64_t>() == Longs{2, -2});
+  // Chainer makes 2.5 a 2 here and 0.5 a 0 without a word.
+  CHECK_THROWS_AS(x * 2.5, DtypeError);
   // Whole numbers with floating arrays are what they were.
   const Variable y(Array::of<float>({1, -2}));
   CHECK(values(y * 3 + 1) == Doubles{4, -5});

@@ -223,8 +223,11 @@ TEST_CASE("integers are added and take constants of their own dtype") {
   Bench bench;
   const ctn_variable x = bench.variable({{3}, {1, -2, 7}}, {CTN_DT_INT, 32, 1});
   CHECK(bench.values(Op{"add", {}}.one(bench, {x, x})).data == std::vector<double>{2, -4, 14});
-  CHECK(bench.values(Op{"add_constant", {attr("value", 2.9)}}.one(bench, {x})).data ==
+  CHECK(bench.values(Op{"add_constant", {attr("value", 2.0)}}.one(bench, {x})).data ==
         std::vector<double>{3, 0, 9});
+  std::string text;
+  CHECK(Op{"add_constant", {attr("value", 2.9)}}.refused({x}, &text) == CTN_EDTYPE);
+  CHECK(text.find("[add_constant] value is 2.9, which is no int32") == 0);
   CHECK(bench.values(Op{"mul_constant", {attr("value", int64_t{3})}}.one(bench, {x})).data ==
         std::vector<double>{3, -6, 21});
   CHECK(bench.values(Op{"neg", {}}.one(bench, {x})).data == std::vector<double>{-1, 2, -7});

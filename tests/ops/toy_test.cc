@@ -98,6 +98,33 @@ TEST_CASE("an op of one row computes, and has derivatives of two orders") {
                [](double v) { return (v < 0 ? 2 : -2) / std::pow(1 + std::fabs(v), 3); });
 }
 
+TEST_CASE("a reduction that declares axis and keepdims has them, and a derivative") {
+  Case c;
+  const std::vector<double> numbers = {1, 2, 3, 4, 5, 6};
+  const int64_t shape[] = {2, 3};
+  ctn_array a = nullptr;
+  ctn_variable x = nullptr, y = nullptr;
+  OK(ctn_array_from_host(c.ctx, {CTN_DT_FLOAT, 64, 1}, 2, shape, numbers.data(), &a));
+  const ctn_status made = ctn_variable_new(a, 1, &x);
+  ctn_array_release(a);
+  OK(made);
+  c.keep(x);
+  ctn_attr axis{};
+  axis.name = str("axis");
+  axis.value.kind = CTN_INT;
+  axis.value.u.i = 1;
+  OK(ctn_call_named(c.ctx, str("mean_square"), &x, 1, &axis, 1, &y, 1));
+  c.keep(y);
+  CHECK(c.values(y) == std::vector<double>{14.0 / 3, 77.0 / 3});
+  const ctn_variable gx = c.gradient(y, x, c.variable({3, 30}), false);
+  OK(ctn_variable_array(gx, &a));
+  std::vector<double> slopes(6);
+  const ctn_status read = ctn_array_to_host(a, slopes.data(), 6 * sizeof(double));
+  ctn_array_release(a);
+  OK(read);
+  CHECK(slopes == std::vector<double>{2, 4, 6, 80, 100, 120});
+}
+
 TEST_CASE("an op of one row is described by the registry") {
   Case c;
   ctn_str json{};

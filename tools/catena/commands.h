@@ -1,13 +1,26 @@
-// The commands. Each gives what it prints on standard output; failures are exceptions.
+// The commands. Each gives what it prints and what is wrong; a failure that leaves nothing to print
+// is an exception.
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace tool {
 
-std::string info();
-std::string list_ops();
-std::string describe_op(const std::string& name);
-std::string plugins();
+// `fault`: empty, or what makes the exit status 1 although there is something to show.
+struct Result {
+  std::string text;
+  std::string fault = {};
+};
+
+Result version();
+Result info();
+Result plugins();
+// all: internal functions too.
+Result list_ops(bool all);
+Result describe_op(const std::string& name);
+// Links, optimizers, hooks and initializers: `what` is their key in the schema.
+Result list_entries(const std::string& what);
+Result describe_entry(const std::string& what, const std::string& name);
 
 }  // namespace tool

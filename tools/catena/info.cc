@@ -1,6 +1,6 @@
-// catena info and catena plugins: what is installed and what it runs on.
+// catena info and catena plugins: what is installed, what it runs on, and what is wrong with it.
 #include "commands.h"
-#include "registry.h"
+#include "describe.h"
 #include "table.h"
 
 #include <catena/cpp/context.hpp>
@@ -12,12 +12,16 @@ namespace {
 
 using catena::Context;
 
-std::string version(uint32_t v) {
+std::string version_text(uint32_t v) {
   return std::to_string(v >> 16) + "." + std::to_string(v >> 8 & 255) + "." +
          std::to_string(v & 255);
 }
 
 std::string abi(uint32_t v) { return std::to_string(v >> 16) + "." + std::to_string(v & 65535); }
+
+std::string head() {
+  return "catena " + version_text(ctn_version()) + ", ABI " + abi(ctn_abi_version()) + "\n";
+}
 
 std::string mebibytes(uint64_t bytes) {
   char text[32];
@@ -25,60 +29,92 @@ std::string mebibytes(uint64_t bytes) {
   return text;
 }
 
+struct Devices {
+  Table table{2};
+  size_t usable = 0;
+  std::string faults;  // a line for each backend that has no device
+};
+
 // One row for a device, or false where the backend has no such one.
-bool device_row(Table& table, const std::string& backend, int index) {
+bool add_device(Devices& all, const std::string& backend, int index) {
   const std::string device = backend + ":" + std::to_string(index);
   try {
     const Context ctx(device);
     const ctn_memory_stats memory = ctx.memory();
-    table.row({device, ctx.device_name(), std::to_string(ctx.threads()), mebibytes(memory.held),
-               memory.limit ? mebibytes(memory.limit) : "none"});
+    all.table.row({device, ctx.device_name(), std::to_string(ctx.threads()), mebibytes(memory.held),
+                   memory.limit ? mebibytes(memory.limit) : "none"});
+    ++all.usable;
   } catch (const catena::Error& e) {
-    if (index == 0) table.row({device, e.what()});
+    if (index == 0) all.faults += "  " + device + ": " + e.what() + "\n";
     return false;
   }
   return true;
 }
 
-std::string devices(const Json& backends) {
-  Table t(2);
-  t.row({"device", "is", "threads", "memory held", "limit"});
+Devices devices(const Json& backends) {
+  Devices all;
+  all.table.row({"device", "is", "threads", "memory held", "limit"});
   for (const Json& b : backends)
-    for (int i = 0; device_row(t, b["name"], i); ++i) continue;
-  return t.text();
+    for (int i = 0; add_device(all, b["name"], i); ++i) continue;
+  return all;
 }
 
 std::string backend_table(const Json& backends) {
+  if (backends.empty()) return "  none\n";
   Table t(2);
   t.row({"backend", "plugin", "priority", "parent", "flags"});
   for (const Json& b : backends) {
-    std::string flags;
-    for (const Json& f : b["flags"]) flags += (flags.empty() ? "" : ", ") + f.get<std::string>();
     const std::string parent = b["parent"];
-    t.row({b["name"], b["plugin"], b["priority"].dump(), parent.empty() ? "none" : parent, flags});
+    t.row({b["name"], b["plugin"], b["priority"].dump(), parent.empty() ? "none" : parent,
+           joined(b["flags"])});
   }
+  return t.text();
+}
+
+std::string counts(const Json& all) {
+  Table t(2);
+  for (const char* what : {"ops", "links", "optimizers", "hooks", "initializers", "backends"}) {
+    size_t internal = 0;
+    for (const Json& e : all[what]) internal += e.contains("flags") && has(e["flags"], "internal");
+    t.row({what, std::to_string(all[what].size()),
+           internal ? std::to_string(internal) + " of them internal" : ""});
+  }
+  return t.text();
+}
+
+// Everything but plugins that are loaded, and the libraries of manifests.
+std::string not_loaded(const std::vector<Finding>& all) {
+  Table t(2);
+  for (const Finding& f : all)
+    if (f.state != "loaded" && !f.path.ends_with(".so"))
+      t.row({f.path, (f.state.empty() ? "skipped" : f.state) + ": " + f.text});
   return t.text();
 }
 
 }  // namespace
 
-std::string info() {
+Result version() { return {head()}; }
+
+Result info() {
   const Json all = schema();
-  std::string out = "catena " + version(ctn_version()) + ", ABI " + abi(ctn_abi_version()) + "\n";
-  out += "\nregistered\n";
-  Table counts(2);
-  for (const char* what : {"ops", "links", "optimizers", "hooks", "initializers", "backends"})
-    counts.row({what, std::to_string(all[what].size())});
-  return out + counts.text() + "\nbackends\n" + backend_table(all["backends"]) + "\ndevices\n" +
-         devices(all["backends"]);
+  const std::vector<Finding> found = findings();
+  const Devices usable = devices(all["backends"]);
+  Result r{head() + section("registered", counts(all)) +
+           section("backends", backend_table(all["backends"])) +
+           section("devices", usable.usable ? usable.table.text() : "  none\n") +
+           section("cannot be used", usable.faults) + section("not loaded", not_loaded(found))};
+  r.fault = refusals(found);
+  if (usable.usable == 0)
+    r.fault = "no device can be used" + (r.fault.empty() ? "" : "; " + r.fault);
+  return r;
 }
 
-std::string plugins() {
+Result plugins() {
   Table t;
-  for (const Finding& f : findings())
-    t.row({f.state.empty() ? "skipped" : f.state, f.path, f.text});
+  const std::vector<Finding> found = findings();
+  for (const Finding& f : found) t.row({f.state.empty() ? "skipped" : f.state, f.path, f.text});
   const std::string out = t.text();
-  return out.empty() ? "no plugin was found\n" : out;
+  return {out.empty() ? "no plugin was found\n" : out, refusals(found)};
 }
 
 }  // namespace tool

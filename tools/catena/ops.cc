@@ -1,35 +1,15 @@
 // catena ops: functions as tables.
 #include "commands.h"
+#include "describe.h"
 #include "registry.h"
 #include "table.h"
 
+#include <catena/catena.h>
 #include <algorithm>
 #include <stdexcept>
 
 namespace tool {
 namespace {
-
-bool has(const Json& list, const char* word) {
-  return std::find(list.begin(), list.end(), word) != list.end();
-}
-
-std::string joined(const Json& words, const char* between = ", ") {
-  std::string out;
-  for (const Json& w : words) out += (out.empty() ? "" : between) + w.get<std::string>();
-  return out;
-}
-
-std::string text(const Json& object, const char* key) {
-  return object.contains(key) ? object[key].get<std::string>() : "";
-}
-
-// What a value of the kinds looks like in a program.
-std::string default_text(const Json& attr) {
-  if (attr["required"]) return "required";
-  if (attr["default"].is_null()) return "None";
-  if (attr["default_kind"] == "dtype") return attr["default"].get<std::string>();
-  return attr["default"].dump();
-}
 
 std::string inputs(const Json& op) {
   Table t(2);
@@ -48,13 +28,6 @@ std::string outputs(const Json& op) {
     t.row({o["name"], type, joined(o["flags"])});
   }
   return t.text() + (op["variable_outputs"] ? "  how many there are depends on the call\n" : "");
-}
-
-std::string attributes(const Json& op) {
-  Table t(2);
-  for (const Json& a : op["attrs"])
-    t.row({a["name"], joined(a["kinds"], "|"), default_text(a), a["doc"]});
-  return t.text();
 }
 
 std::string expression(const Json& op) {
@@ -83,10 +56,6 @@ std::string kernels(const Json& op) {
   return out.empty() ? "  none\n" : out;
 }
 
-std::string section(const char* title, const std::string& body) {
-  return body.empty() ? "" : "\n" + std::string(title) + "\n" + body;
-}
-
 std::string described(const Json& op) {
   Table head;
   head.row({"name in messages", op["label"]});
@@ -98,7 +67,7 @@ std::string described(const Json& op) {
   for (const Json& c : op["checks"]) checks.row({c});
   return op["name"].get<std::string>() + ": " + op["doc"].get<std::string>() + "\n\n" +
          head.text() + section("inputs", inputs(op)) + section("outputs", outputs(op)) +
-         section("attributes", attributes(op)) + section("checks", checks.text()) +
+         section("attributes", attributes(op["attrs"])) + section("checks", checks.text()) +
          section("expression", expression(op)) + section("gradient", gradient(op)) +
          section("kernels", kernels(op));
 }
@@ -110,24 +79,35 @@ std::string similar(const Json& ops, const std::string& part) {
     const std::string name = op["name"];
     if (name.find(part) != name.npos) names += (names.empty() ? "" : ", ") + name;
   }
-  return names.empty() ? "; 'catena ops' lists all" : "; there are " + names;
+  return names.empty() ? "; 'catena ops' lists all" : "; with it in their names there are " + names;
 }
 
 }  // namespace
 
-std::string list_ops() {
+Result list_ops(bool all) {
   Table t;
-  const Json all = schema();
-  for (const Json& op : all["ops"])
-    if (!has(op["flags"], "internal")) t.row({op["name"], op["kind"], op["doc"]});
-  return t.text();
+  const Json registered = schema();
+  size_t hidden = 0;
+  for (const Json& op : registered["ops"]) {
+    if (!all && has(op["flags"], "internal"))
+      ++hidden;
+    else
+      t.row({op["name"], op["kind"], op["doc"]});
+  }
+  const std::string more = "\n" + std::to_string(hidden) +
+                           " internal ones, which others are made of, are listed by 'catena ops "
+                           "--all'\n";
+  return {t.text() + (hidden ? more : "")};
 }
 
-std::string describe_op(const std::string& name) {
+Result describe_op(const std::string& name) {
   const Json all = schema();
   for (const Json& op : all["ops"])
-    if (op["name"] == name) return described(op);
-  throw std::runtime_error("there is no op '" + name + "'" + similar(all["ops"], name));
+    if (op["name"] == name) return {described(op)};
+  int32_t unused = 0;  // the library knows why there is none
+  const ctn_status status = ctn_op_find({name.data(), name.size()}, &unused);
+  const std::string text = status == CTN_OK ? "it came just now" : ctn_error_message();
+  throw std::runtime_error(text + similar(all["ops"], name));
 }
 
 }  // namespace tool

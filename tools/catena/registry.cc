@@ -9,9 +9,12 @@ namespace {
 
 using catena::check;
 
+constexpr const char* kHeldBack = "found, not loaded";
+constexpr const char* kBackend = "no device of ";  // why a backend's plugin is held back
+
 Finding parsed(const std::string& line) {
   Finding f;
-  for (const char* state : {"loaded", "refused", "found"}) {
+  for (const char* state : {"loaded", "refused", kHeldBack}) {
     const std::string mark = ": " + std::string(state) + ": ";
     const size_t at = line.find(mark);
     if (at != line.npos) return {line.substr(0, at), state, line.substr(at + mark.size())};
@@ -37,9 +40,10 @@ std::vector<Finding> report() {
 
 void load_everything() {
   ctn_str unused{};
-  check(ctn_schema_json(&unused));  // loads all sets of ops and looks for everything else
+  check(ctn_schema_json(&unused));  // loads what a first context does and looks for the rest
   for (const Finding& f : report()) {
-    if (f.state != "found") continue;
+    // As a context would that asks for its device. Others stay out, as they do for programs.
+    if (f.state != kHeldBack || !f.text.starts_with(kBackend)) continue;
     // A plugin that cannot be loaded is no failure of ours: the report has the reason.
     static_cast<void>(ctn_plugin_load({f.path.data(), f.path.size()}));
   }
@@ -50,6 +54,14 @@ void load_everything() {
 std::vector<Finding> findings() {
   load_everything();
   return report();
+}
+
+std::string refusals(const std::vector<Finding>& all) {
+  const auto n = std::count_if(all.begin(), all.end(), [](const Finding& f) {
+    return f.state == "refused" && f.path.ends_with(".ctnplugin");
+  });
+  if (n == 0) return {};
+  return n == 1 ? "1 plugin was refused" : std::to_string(n) + " plugins were refused";
 }
 
 std::string schema_text() {

@@ -160,6 +160,13 @@ def constructed(entry, base, prefix):
     explicit = 'explicit ' if len([p for p in params if not p.endswith('{}')]) <= 1 else ''
     lines.append(wrapped('  %s%s(' % (explicit, entry.name), params, ')'))
     lines.append(wrapped('      : %s("%s", {' % (base, entry.name), every, '}) {}'))
+    if explicit and positional and 'ints' in positional[0].kinds:
+        # {3} alone would fit a Value as well as a copy of the link.
+        listed = 'std::initializer_list<int64_t> %s' % positional[0].name
+        lines.append(wrapped('  explicit %s(' % entry.name, [listed] + params[1:], ')'))
+        lines.append('      : %s(%s) {}' % (entry.name, ', '.join(
+            ['Shape(%s)' % positional[0].name] + [a.name for a in positional[1:]] +
+            (['options'] if rest else []))))
     lines.append('};')
     return '\n'.join(line for line in lines if line)
 

@@ -250,5 +250,7 @@ class Reader:
         return tuple(found)
 
     def close(self):
-        if self.table:
-            self.fail(sorted(self.table)[0], 'unknown key')
+        for key, value in sorted(self.table.items()):
+            self.fail(key, 'unknown key' + (
+                '; if it is a row of its own: rows of one line stand before the first [table] of '
+                'their file' if isinstance(value, dict) else ''))

@@ -273,17 +273,24 @@ def positions(entries):
     return '\n'.join(lines + ['', '}  // namespace catena']) + '\n'
 
 
+def write(path, text):
+    """Only what changed, so that nothing is compiled for a text that is the same."""
+    path = pathlib.Path(path)
+    if not path.is_file() or path.read_text(encoding='utf-8') != text:
+        path.write_text(text, encoding='utf-8')
+
+
 def main():
     mode, arguments = sys.argv[1], sys.argv[2:]
     if mode == 'table':
         namespace, target, header_target, files = *arguments[:3], arguments[3:]
         entries = schema.load(files)
         name = pathlib.Path(header_target).name
-        pathlib.Path(target).write_text(table(entries, namespace, name), encoding='utf-8')
-        pathlib.Path(header_target).write_text(header(entries, namespace), encoding='utf-8')
+        write(target, table(entries, namespace, name))
+        write(header_target, header(entries, namespace))
     elif mode == 'attrs':
         entries = schema.load(arguments[1:])
-        pathlib.Path(arguments[0]).write_text(positions(entries), encoding='utf-8')
+        write(arguments[0], positions(entries))
     else:
         raise SystemExit(__doc__)
 

@@ -88,4 +88,9 @@ configure() {
   printf '%s\n' "${new[@]}" >>"$dir/.options"
 }
 
-compile() { step "compile $1" ninja -C "$1" --quiet -j "$(nproc)"; }
+# Progress is for people: a log gets errors only.
+compile() {
+  local quiet=--quiet
+  [ ! -t 1 ] || quiet=
+  step "compile $1" ninja -C "$1" $quiet -j "$(nproc)"
+}

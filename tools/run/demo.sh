@@ -5,5 +5,5 @@ run_demo() {
   configure build -Ddemo=enabled
   compile build
   mkdir -p build/demo
-  step 'train on Fashion-MNIST' build/examples/fashion_mnist --out build/demo "$@"
+  step 'train on Fashion-MNIST (minutes)' build/examples/fashion_mnist --out build/demo "$@"
 }

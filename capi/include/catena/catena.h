@@ -86,9 +86,9 @@ enum {
   CTN_CONTEXT_NO_ENV = 1u /* read no environment variable */
 };
 
-/* All members may be zero. */
+/* All members but size may be zero. */
 typedef struct ctn_context_options {
-  uint32_t size;
+  uint32_t size; /* sizeof(ctn_context_options) */
   uint32_t flags;
   ctn_str device;  /* "cpu", "intel64", "cuda:0", "auto"; empty: "cpu". Named means required */
   int32_t threads; /* 0: CATENA_NUM_THREADS, else the CPUs this process may use */
@@ -152,6 +152,8 @@ typedef struct ctn_memory_stats {
 } ctn_memory_stats;
 /* out->size must be set. Fills that many bytes: members this library does not know become 0. */
 CTN_API ctn_status CTN_CALL ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out);
+/* Bytes the context may hold from now on, 0: no limit. What is held already stays, also where it is
+ * more; memory is taken in blocks of 64 KiB and more. */
 CTN_API ctn_status CTN_CALL ctn_memory_set_limit(ctn_context ctx, uint64_t bytes);
 /* One device of a context. Small arrays in host memory lie among the runtime's own objects, which
  * only ctn_memory_get_stats counts. */
@@ -267,8 +269,9 @@ CTN_API ctn_status CTN_CALL ctn_kernel_create(ctn_context ctx, const ctn_kernel_
                                               ctn_kernel* out);
 CTN_API void CTN_CALL ctn_kernel_retain(ctn_kernel k);
 CTN_API void CTN_CALL ctn_kernel_release(ctn_kernel k);
-/* Elementwise: inputs broadcast against each other. Reduction: axes[n_axes] are reduced (NULL:
- * all), kept with size 1 if keepdims. Differentiable where the expression is. out: new. */
+/* Elementwise: inputs broadcast against each other; axes are NULL, n_axes and keepdims 0.
+ * Reduction: axes[n_axes] are reduced (NULL: all), kept with size 1 if keepdims. Differentiable
+ * where the expression is. out: new. */
 CTN_API ctn_status CTN_CALL ctn_kernel_call(ctn_kernel k, const ctn_variable* in, int32_t n_in,
                                             const int64_t* axes, int32_t n_axes, int32_t keepdims,
                                             ctn_variable* out, int32_t n_out);

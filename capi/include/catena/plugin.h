@@ -616,8 +616,8 @@ typedef const ctn_plugin_info*(CTN_CALL* ctn_plugin_query_fn)(uint32_t host_abi)
 /* Keeps `host` (valid for the life of the process) and registers. Called once per process. */
 typedef ctn_status(CTN_CALL* ctn_plugin_init_fn)(const ctn_host* host, ctn_plugin self);
 
-/* CTN_PLUGIN(name) in front of the two definitions gives them their exported names, or, in a static
- * build (CTN_STATIC_PLUGINS), unique ones that the program lists itself:
+/* The names of the two definitions: the exported ones or, in a static build (CTN_STATIC_PLUGINS),
+ * unique ones that the program lists itself:
  *   const ctn_plugin_info* CTN_CALL CTN_PLUGIN_QUERY(mine)(uint32_t host_abi) { ... }
  *   ctn_status CTN_CALL CTN_PLUGIN_INIT(mine)(const ctn_host* host, ctn_plugin self) { ... } */
 #if defined(CTN_STATIC_PLUGINS)

@@ -56,7 +56,7 @@ enum {
   CTN_EINTERNAL = 11,   /* a defect of ours or a foreign exception */
   CTN_EIO = 12,         /* reading or writing a file failed */
   CTN_EFORMAT = 13,     /* a file is damaged, hostile or not of this kind */
-  CTN_ENAN = 14         /* debug mode found NaN or infinity */
+  CTN_ENAN = 14         /* debug mode found NaN */
 };
 
 /* ---- strings, dtypes, devices ---------------------------------------------------------------- */

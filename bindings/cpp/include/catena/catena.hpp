@@ -4,6 +4,10 @@
 // The inline namespace keeps names apart from those of a library that is linked statically.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "catena.hpp needs C++20: compile with -std=c++20"
+#endif
+
 #include <catena/cpp/array.hpp>
 #include <catena/cpp/context.hpp>
 #include <catena/cpp/error.hpp>

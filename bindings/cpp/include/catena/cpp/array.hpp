@@ -29,6 +29,26 @@ inline constexpr ctn_dtype float64{CTN_DT_FLOAT, 64, 1};
 inline constexpr ctn_dtype int32{CTN_DT_INT, 32, 1};
 inline constexpr ctn_dtype int64{CTN_DT_INT, 64, 1};
 
+namespace detail {
+
+// "float32"
+inline std::string dtype_text(ctn_dtype d) {
+  const char* kind = d.code == CTN_DT_BOOL     ? "bool"
+                     : d.code == CTN_DT_INT    ? "int"
+                     : d.code == CTN_DT_UINT   ? "uint"
+                     : d.code == CTN_DT_BFLOAT ? "bfloat"
+                                               : "float";
+  return d.code == CTN_DT_BOOL ? kind : kind + std::to_string(d.bits);
+}
+// "(2, 3)", "(4,)", "()"
+inline std::string shape_text(const Shape& shape) {
+  std::string out = "(";
+  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + (shape.size() == 1 ? ",)" : ")");
+}
+
+}  // namespace detail
+
 // A tensor on its way to another library; its deleter runs unless release() hands it on.
 struct DlpackDelete {
   void operator()(ctn_dlpack* t) const {
@@ -58,6 +78,12 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   static Array from(const std::vector<T>& values, const Shape& shape,
                     ctn_context ctx = Context::current()) {
     return from(std::span<const T>(values), shape, ctx);
+  }
+  // {1, 2, 3, 4}, and {} for an array without elements.
+  template <class T>
+  static Array from(std::initializer_list<T> values, const Shape& shape,
+                    ctn_context ctx = Context::current()) {
+    return from(std::span<const T>(values.begin(), values.size()), shape, ctx);
   }
   template <class T>
   static Array of(std::initializer_list<T> values, ctn_context ctx = Context::current()) {
@@ -194,13 +220,16 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
     for (int64_t d : shape) n *= static_cast<size_t>(d);
     if (n != given)
       throw InvalidArgument(CTN_EINVAL, "array: " + std::to_string(given) +
-                                            " values for a shape of " + std::to_string(n));
+                                            " values for the shape " + detail::shape_text(shape) +
+                                            ", which takes " + std::to_string(n));
   }
   template <class T>
   void require() const {
     const ctn_dtype have = dtype(), want = dtype_of<T>();
     if (have.code != want.code || have.bits != want.bits)
-      throw DtypeError(CTN_EDTYPE, "to_vector: the array has another dtype");
+      throw DtypeError(CTN_EDTYPE, "to_vector: the array is " + detail::dtype_text(have) +
+                                       ", asked for are values of " + detail::dtype_text(want) +
+                                       "; astype casts");
   }
 };
 

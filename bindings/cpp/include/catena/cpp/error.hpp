@@ -61,7 +61,7 @@ struct IoError : Error {
 struct FormatError : Error {
   using Error::Error;
 };
-struct NotFinite : Error {
+struct NanError : Error {
   using Error::Error;
 };
 
@@ -80,7 +80,7 @@ struct NotFinite : Error {
     case CTN_ECANCELLED: throw Cancelled(status, text);
     case CTN_EIO: throw IoError(status, text);
     case CTN_EFORMAT: throw FormatError(status, text);
-    case CTN_ENAN: throw NotFinite(status, text);
+    case CTN_ENAN: throw NanError(status, text);
     default: throw InternalError(status, text);
   }
 }

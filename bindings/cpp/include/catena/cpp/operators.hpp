@@ -1,5 +1,6 @@
 // Arithmetic of variables, with variables of the same shape and dtype and with numbers. Whole
-// numbers stay whole: they are exact for integer arrays of 64 bits.
+// numbers stay whole: they are exact for integer arrays of 64 bits. Integer arrays are not divided,
+// and not combined with numbers that their dtype has not: that is a DtypeError, never a 0.
 #pragma once
 
 #include <catena/cpp/functions.hpp>
@@ -29,6 +30,16 @@ Value negated(T v) {
     return Value(-static_cast<double>(v));
 }
 
+// A quotient of integers is in general none: the program says which dtype it wants.
+inline void require_divisible(const Variable& a) {
+  ctn_dltensor t{};
+  check(ctn_variable_spec(a.get(), &t));
+  if (t.dtype.code != CTN_DT_FLOAT && t.dtype.code != CTN_DT_BFLOAT)
+    throw DtypeError(CTN_EDTYPE,
+                     "operator/: the array is " + dtype_text(t.dtype) +
+                         ", and integers are not divided; Array::astype gives a floating copy");
+}
+
 }  // namespace detail
 
 inline Variable operator+(const Variable& a, const Variable& b) { return F::add2(a, b); }
@@ -56,6 +67,7 @@ Variable operator*(Number auto a, const Variable& b) {
   return F::mul_constant(b, detail::number(a));
 }
 Variable operator/(const Variable& a, Number auto b) {
+  detail::require_divisible(a);
   return F::mul_constant(a, 1 / static_cast<double>(b));
 }
 Variable operator/(Number auto a, const Variable& b) {

@@ -21,11 +21,13 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
   Variable(const Array& a, bool requires_grad = true) : Base(make(a, requires_grad)) {}
 
   Array array() const {
+    require("array");
     ctn_array a = nullptr;
     check(ctn_variable_array(get(), &a));
     return Array(a);
   }
   Shape shape() const {
+    require("shape");
     ctn_dltensor t{};
     check(ctn_variable_spec(get(), &t));
     return {t.shape, t.shape + t.ndim};
@@ -64,6 +66,12 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
   ctn_context context() const { return ctn_variable_context(get()); }
 
  private:
+  void require(const char* what) const {
+    if (!*this)
+      throw InvalidArgument(CTN_EINVAL, std::string(what) +
+                                            ": the variable is empty: there is no " +
+                                            "such gradient, state or output");
+  }
   static ctn_variable make(const Array& a, bool requires_grad) {
     ctn_variable v = nullptr;
     check(ctn_variable_new(a.get(), requires_grad, &v));
