@@ -1,4 +1,4 @@
-"""What the documents say is there: links lead somewhere, the schema row they show is the one that
+"""What the documents say is there: links lead somewhere, the schema rows they show are those that
 toy_test.cc calls, and docs/configuration.md names every environment variable and configuration key,
 and no other.
 """
@@ -38,6 +38,13 @@ def keys_known():
     return set(FLAG.findall(text)) | set(re.findall(r'"(\w+)"', TERNARY.search(text)[1]))
 
 
+def check_command(tally):
+    usage = (ROOT / 'tools/catena/main.cc').read_text(encoding='utf-8')
+    document = (ROOT / 'docs/command.md').read_text(encoding='utf-8')
+    for name in re.findall(r'^    "  (\w+)', usage, re.M):
+        tally.check('docs/command.md: catena ' + name, '`catena %s' % name in document)
+
+
 def first_cells(text):
     return set(re.findall(r'^\| `(\w+)` \|', text, re.M))
 
@@ -51,8 +58,9 @@ def main():
         dead = [t for t in LINK.findall(text) if not (path.parent / t).exists()]
         tally.check('%s: links lead somewhere' % name, not dead, dead)
         for block in ROW.findall(text):
-            tally.check('%s: the row shown is the row tested' % name,
-                        tomllib.loads(block) == toy, block)
+            for row, fields in tomllib.loads(block).items():
+                tally.check('%s: the row shown is the row tested, %s' % (name, row),
+                            toy.get(row) == fields, block)
     configuration = (ROOT / 'docs/configuration.md').read_text(encoding='utf-8')
     keys, environment = configuration.split('\n## Environment\n')
     read = variables_read()
@@ -60,6 +68,7 @@ def main():
                 'read %s, named %s' % (sorted(read), sorted(first_cells(environment))))
     tally.check('docs/configuration.md: keys', keys_known() == first_cells(keys),
                 'known %s, named %s' % (sorted(keys_known()), sorted(first_cells(keys))))
+    check_command(tally)
     tally.close()
 
 

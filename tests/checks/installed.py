@@ -1,6 +1,7 @@
 """What a stranger gets: installs into an empty place, moves it, builds the plugins of
 plugins/examples there with plain cc and programs through pkg-config, as C11 and as C++17, and runs
-them; then every whole program of README.md and docs/, with the compile line printed below it.
+them; then every whole program of README.md and docs/, with the compile line printed below it, and
+the guide to op plugins.
 
 usage: installed.py BUILD_DIR
 """
@@ -20,6 +21,9 @@ EXAMPLES = ROOT / 'plugins/examples'
 # A block that has a main(), and the indented line after it.
 PROGRAM = re.compile(r'^```(?:c|cpp)\n((?:(?!```).)*?\bmain\(.*?)^```\n\n    ([^\n]*)\n',
                      re.M | re.S)
+# A file that a document names and shows, and a line that compiles.
+SHOWN = re.compile(r'^`([\w.]+)`:\n\n```\w*\n(.*?)^```', re.M | re.S)
+COMPILES = re.compile(r'^    (c(?:c|\+\+) .*)$', re.M)
 STRICT = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
 
 
@@ -35,15 +39,11 @@ def install(build, place):
     return moved, moved / found[0].relative_to(prefix)
 
 
-def printed_programs(tally, place, prefix, pc, env):
+def printed_programs(tally, place, env):
     """As a reader would: the text into a file, the line into a shell, then the program."""
-    local = place / 'pkgconfig'
-    local.mkdir()
-    text = re.sub('^prefix=.*', 'prefix=%s' % prefix, pc.read_text(), flags=re.M)
-    (local / 'catena.pc').write_text(text)
-    env = dict(env, PKG_CONFIG_PATH=str(local))
     found = 0
-    for document in [ROOT / 'README.md'] + sorted((ROOT / 'docs').glob('*.md')):
+    guide = ROOT / 'docs/writing-an-op-plugin.md'
+    for document in {ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')} - {guide}:
         for source, line in PROGRAM.findall(document.read_text(encoding='utf-8')):
             found += 1
             file, program = re.search(r' (\S+\.cc?) .* -o (\S+)$', line).groups()
@@ -93,6 +93,33 @@ def example_backend(tally, place, cflags, libs, env):
         'catena debug kernel: example.add: example priority 0 declined: dtype not supported'], out)
 
 
+def op_plugin_guide(tally, place, env):
+    """docs/writing-an-op-plugin.md, followed to the letter in a folder of its own."""
+    text = (ROOT / 'docs/writing-an-op-plugin.md').read_text(encoding='utf-8')
+    folder = place / 'guide'
+    folder.mkdir()
+    for name, content in SHOWN.findall(text):
+        (folder / name).write_text(content, encoding='utf-8')
+    lines = COMPILES.findall(text)
+    tally.check('the guide compiles a plugin and a program', len(lines) == 2, lines)
+    for line in lines:
+        status, out = attempt('sh', '-c', line + ' -Wall -Wextra -Werror', cwd=folder, env=env)
+        tally.check('the guide: ' + line, status == 0, out)
+    library = folder / 'libcatena_mine.so'
+    names = sorted(word.split()[-1] for word in
+                   output('nm', '-D', '--defined-only', str(library)).splitlines())
+    tally.check('the guide: two symbols leave the plugin',
+                names == ['ctn_plugin_init', 'ctn_plugin_query'], names)
+    env = dict(env, CATENA_PLUGIN_PATH='%s::' % folder)
+    status, out = attempt(str(folder / 'use'), cwd=folder, env=env)
+    tally.check('the guide: the program prints what it says',
+                status == 0 and '`%s`' % out.strip() in text, (status, out))
+    mapped = lines[0].replace('-fvisibility=hidden',
+                              '-Wl,--version-script=plugin.map -Wl,--exclude-libs,ALL -Wl,-z,defs')
+    status, out = attempt('sh', '-c', mapped, cwd=folder, env=env)
+    tally.check('the guide: the version script', status == 0, out)
+
+
 def main():
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
@@ -101,10 +128,13 @@ def main():
         env = dict(os.environ, PKG_CONFIG_PATH=str(pc.parent))
 
         def pkg_config(*words):
-            return output('pkg-config', '--define-variable=prefix=%s' % prefix, *words, 'catena',
-                          env=env).split()
+            return output('pkg-config', *words, 'catena', env=env).split()
 
         libdir = pathlib.Path(pkg_config('--variable=libdir')[0])
+        if not tally.check('catena.pc was moved with its tree; a build folder of before wants '
+                           'meson configure -Dpkgconfig.relocatable=true',
+                           libdir.resolve() == pc.parent.parent.resolve(), libdir):
+            return tally.close()
         env['LD_LIBRARY_PATH'] = str(libdir)
         cflags, libs = pkg_config('--cflags'), pkg_config('--libs')
         plugins = pathlib.Path(pkg_config('--variable=plugindir')[0])
@@ -124,10 +154,12 @@ def main():
                 status, out = attempt(str(program), str(plugin), env=env)
                 tally.check('it calls an op of the plugin, ' + compiler[1],
                             status == 0 and not out, (status, out))
-        printed_programs(tally, place, prefix, pc, env)
+        printed_programs(tally, place, env)
+        op_plugin_guide(tally, place, env)
         program = prefix / 'bin/catena'
-        status, out = attempt(str(program), 'plugins', env=env)
-        tally.check('the installed command finds the installed plugins',
+        bare = {k: v for k, v in os.environ.items() if k != 'LD_LIBRARY_PATH'}
+        status, out = attempt(str(program), 'plugins', env=bare)
+        tally.check('the installed command finds its library and the installed plugins',
                     status == 0 and all(name in out for name in manifests), out)
     tally.close()
 
