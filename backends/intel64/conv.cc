@@ -68,7 +68,8 @@ const char* supports_conv(const Call& c) {
       if ((*d)[k] > std::numeric_limits<int16_t>::max()) return "windows too far apart";
   if (g.macs < kLeastMacs) return "too small";
   if (s.y.shape(2) * s.y.shape(3) == 1) return "one position: a product of matrices";
-  return declines_channels(g, role.direction, block);
+  if (const char* why = declines_channels(g, role.direction, block)) return why;
+  return ConvPlan::is_compiled(c, role, s, g) ? nullptr : "oneDNN has no fast kernel";
 }
 
 template <const ConvRole& role>

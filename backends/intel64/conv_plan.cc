@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <mutex>
+#include <vector>
 
 namespace catena::intel64 {
 
@@ -13,6 +16,27 @@ namespace {
 
 constexpr int64_t kMostParts = 8;
 constexpr int64_t kMostLargeParts = 2;  // of Winograd, which transforms all filters for each
+
+// What was found out about calls. Bounded.
+class KnownCalls {
+ public:
+  using Key = std::vector<int64_t>;
+  std::optional<bool> find(const Key& key) {
+    std::lock_guard lock(mutex_);
+    const auto at = answers_.find(key);
+    return at == answers_.end() ? std::nullopt : std::optional(at->second);
+  }
+  void add(Key key, bool answer) {
+    std::lock_guard lock(mutex_);
+    if (answers_.size() >= kMost) answers_.clear();
+    answers_.emplace(std::move(key), answer);
+  }
+
+ private:
+  static constexpr size_t kMost = 4096;
+  std::mutex mutex_;
+  std::map<Key, bool> answers_;
+};
 
 Md images(const sdk::Tensor& t, int64_t n, uint64_t layout) {
   const int64_t shape[] = {n, t.shape(1), t.shape(2), t.shape(3)};
@@ -81,6 +105,29 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
   bias_ = bias ? Md({s.w.shape(0)}, Type::f32, Tag::x) : Md();
   x_bytes_ = static_cast<int64_t>(full_->x.get_size());
   y_bytes_ = static_cast<int64_t>(full_->y.get_size());
+}
+
+bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
+                           const ConvGeometry& g) {
+  std::vector<int64_t> key = {static_cast<int64_t>(role.direction), g.groups, c.has(2)};
+  for (const sdk::Tensor& t : {s.x, s.w, s.y})
+    key.insert(key.end(), t.shape().begin(), t.shape().end());
+  for (const MdDims* d : {&g.stride, &g.dilate, &g.low, &g.high})
+    key.insert(key.end(), d->begin(), d->end());
+  static auto* known = new KnownCalls;
+  if (const std::optional<bool> answer = known->find(key)) return *answer;
+  bool compiled = false;
+  try {
+    ConvPlan p;
+    p.direction_ = role.direction;
+    p.build(c, s, g, {Algorithm::kDirect, p.default_parts(s, g, kMostParts)});
+    compiled = !p.full_->primitive.is_reference();
+    if (p.last_) compiled = compiled && !p.last_->primitive.is_reference();
+  } catch (const sdk::Error& e) {
+    if (e.status() != CTN_EUNSUPPORTED) throw;
+  }
+  known->add(std::move(key), compiled);
+  return compiled;
 }
 
 void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {

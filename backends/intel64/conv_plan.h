@@ -41,6 +41,10 @@ struct ConvGeometry {
 
 class ConvPlan {
  public:
+  // Whether oneDNN compiles kernels for such a call; what it has for the others (borders wider than
+  // the filter, steps along with dilation) is slow. Asked once for each kind of call.
+  static bool is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
+                          const ConvGeometry& g);
   // Also fills the layouts and the scratch of `plan`.
   void make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan);
 

@@ -171,12 +171,24 @@ class Reorder {
   Primitive full_, last_;
 };
 
+// Filters of one number of groups do not look like those of another to oneDNN.
+bool groups_differ(uint64_t from, uint64_t to) {
+  return from != kPlain && to != kPlain && groups_of(from) != groups_of(to);
+}
+
 }  // namespace
 
 ctn_status CTN_CALL reorder(void*, ctn_exec exec, const ctn_tensor* src, const ctn_tensor* dst) {
   return sdk::guarded([&] {
     const sdk::Tensor from(*src), to(*dst);
-    if (from.size() != 0) Reorder(from, to).run(exec);
+    if (from.size() == 0) return;
+    if (!groups_differ(from.layout(), to.layout())) return Reorder(from, to).run(exec);
+    ctn_tensor plain = *src;
+    plain.layout = kPlain;
+    const auto bytes = static_cast<uint64_t>(from.size() * sdk::dtype_bytes(from.dtype()));
+    sdk::check(sdk::host->scratch(exec, bytes, &plain.t.data));
+    Reorder(from, sdk::Tensor(plain)).run(exec);
+    Reorder(sdk::Tensor(plain), to).run(exec);
   });
 }
 

@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace catena::intel64 {
@@ -63,8 +64,11 @@ class Primitive {
     Primitive p;
     p.primitive_ = Kind(desc);
     p.scratch_ = desc.scratchpad_desc();
+    p.reference_ = std::string_view(desc.impl_info_str()).starts_with("ref");
     return p;
   }
+  // It is oneDNN's plain loops, hundreds of times slower than what is compiled for the shape.
+  bool is_reference() const { return reference_; }
   size_t scratch_bytes() const { return scratch_.get_size(); }
 
   struct Arg {
@@ -81,6 +85,7 @@ class Primitive {
  private:
   dnnl::primitive primitive_;
   Md scratch_;
+  bool reference_ = false;
 };
 
 // ---- convolutions

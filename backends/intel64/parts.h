@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <thread>
 
 namespace catena::intel64 {
 
@@ -26,20 +27,26 @@ inline Parts cut_images(int64_t images, int64_t positions, int64_t most) {
   return {images, std::min(images, std::max((images + most - 1) / most, fast))};
 }
 
-// body(k, scratch) for k of [0, n) on the runtime's threads; scratch: `bytes` of the part's own.
+// body(k, scratch) for k of [0, n) on the runtime's threads; scratch: `bytes` of the part's own. A
+// part that finds all scratch taken, since the host's executor runs more parts at once than it has
+// threads, waits for one that ends.
 template <class Body>
 void for_parts(const sdk::Run& run, int64_t n, size_t bytes, Body&& body) {
   constexpr int64_t kMostSlots = 64;
   const int64_t slots = std::min({n, int64_t{run.threads()}, kMostSlots});
   const size_t step = (bytes + 63) / 64 * 64;
   char* memory = bytes ? run.scratch<char>(slots * static_cast<int64_t>(step)) : nullptr;
+  const uint64_t all = ~uint64_t{0} >> (kMostSlots - slots);
   std::atomic<uint64_t> taken{0};
   sdk::parallel_for(run, n, 1, [&](int64_t k, int64_t) {
     if (!memory) return body(k, static_cast<char*>(nullptr));
-    // As many threads as slots: there always is a free one.
     uint64_t seen = taken.load(std::memory_order_relaxed), slot = 0;
-    do slot = ~seen & (seen + 1);
-    while (!taken.compare_exchange_weak(seen, seen | slot, std::memory_order_acquire));
+    do {
+      while ((slot = ~seen & (seen + 1) & all) == 0) {
+        std::this_thread::yield();
+        seen = taken.load(std::memory_order_relaxed);
+      }
+    } while (!taken.compare_exchange_weak(seen, seen | slot, std::memory_order_acquire));
     struct Return {
       std::atomic<uint64_t>& taken;
       uint64_t slot;

@@ -67,7 +67,13 @@ const Row kRows[] = {
            in[0], in[1], in[2],
            {.stride = Value({2, 3}), .pad = Value({2, 4}), .dilate = Value({2, 1})});
      },
-     kConv},
+     {}},
+    {"strides, uneven borders",
+     {{2, 16, 21, 17}, {32, 16, 3, 5}, {32}},
+     [](const Inputs& in) {
+       return F::convolution_2d(in[0], in[1], in[2], {.stride = 2, .pad = Value({1, 2})});
+     },
+     kFirst},
     {"windows beyond the end",
      {{2, 16, 14, 14}, {16, 16, 4, 4}},
      [](const Inputs& in) {
@@ -104,7 +110,7 @@ const Row kRows[] = {
        return F::convolution_2d(in[0], in[1],
                                 {.stride = Value({2, 1}), .pad = 1, .dilate = Value({1, 2})});
      },
-     kConv},
+     kFirst},
     {"deconvolution",
      {{2, 32, 9, 9}, {32, 16, 4, 4}, {16}},
      [](const Inputs& in) {
@@ -203,7 +209,7 @@ double distance(const Floats& a, const Floats& b) {
 
 TEST_CASE("values and gradients are those of the cpu backend") {
   for (const Row& row : kRows) {
-    INFO(row.name);
+    INFO(std::string(row.name));
     const Result ours = run(row, "intel64"), reference = run(row, "cpu");
     REQUIRE(ours.arrays.size() == reference.arrays.size());
     for (size_t k = 0; k < ours.arrays.size(); ++k) {
@@ -219,10 +225,69 @@ TEST_CASE("values and gradients are those of the cpu backend") {
 
 TEST_CASE("bits do not depend on the number of threads") {
   for (const Row& row : kRows) {
-    INFO(row.name);
+    INFO(std::string(row.name));
     const Result one = run(row, "intel64", 1);
     for (const int threads : {2, 3, 8}) CHECK(run(row, "intel64", threads).arrays == one.arrays);
   }
+}
+
+TEST_CASE("what oneDNN has but slow loops for is the cpu's work") {
+  const Row wide = {"borders wider than filters",
+                    {{2, 16, 20, 20}, {16, 16, 3, 3}},
+                    [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 4}); },
+                    {}};
+  const Row apart = {
+      "steps along with dilation",
+      {{2, 16, 33, 33}, {16, 16, 3, 3}},
+      [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.stride = 2, .dilate = 2}); },
+      {}};
+  CHECK(run(wide, "intel64").kernels.count("convolution_2d") == 0);
+  CHECK(run(apart, "intel64").kernels.count("deconvolution_2d") == 0);
+  CHECK(run(apart, "intel64").kernels.count("convolution_2d") == 1);
+}
+
+TEST_CASE("filters serve convolutions of different numbers of groups") {
+  const Shape shape = {32, 16, 3, 3};
+  const auto slope = [&](int64_t groups) {  // of filters: in blocks as those groups have them
+    Variable w = filled(shape, 1);
+    Variable y = F::convolution_2d(filled({2, 16 * groups, 12, 12}, 2), w, {.groups = groups});
+    y.set_grad(filled(y.shape(), 3));
+    y.backward();
+    return w.grad();
+  };
+  std::vector<Floats> all;
+  for (const char* device : {"cpu", "intel64"}) {
+    const Context ctx(device);
+    Floats both;
+    for (const int64_t groups : {1, 2}) {
+      const int64_t other = 3 - groups;
+      const Floats y =
+          F::convolution_2d(filled({2, 16 * other, 12, 12}, 4), slope(groups), {.groups = other})
+              .array()
+              .to_vector<float>();
+      both.insert(both.end(), y.begin(), y.end());
+    }
+    all.push_back(both);
+  }
+  CHECK(distance(all[1], all[0]) < 1e-5);
+}
+
+TEST_CASE("reshaped and converted arrays are those of the cpu backend") {
+  std::vector<Floats> all;
+  for (const char* device : {"cpu", "intel64"}) {
+    const Context ctx(device);
+    const Variable x = in_blocks(filled({2, 32, 12, 12}, 1));
+    const Variable view = F::reshape(x, Value({2, 16, 24, 12}));
+    Floats numbers_of;
+    for (const Variable& y : {F::max_pooling_2d(view, 2), view + filled({2, 16, 24, 12}, 5),
+                              F::relu(F::reshape(x, Value({2, -1}))),
+                              F::cast(F::cast(x, Value(float64)), Value(float32))}) {
+      const Floats v = y.array().to_vector<float>();
+      numbers_of.insert(numbers_of.end(), v.begin(), v.end());
+    }
+    all.push_back(numbers_of);
+  }
+  CHECK(all[1] == all[0]);
 }
 
 TEST_CASE("an index out of its window is refused") {
