@@ -17,6 +17,7 @@ C_LIBRARIES = {'libc.so.6', 'libm.so.6', 'libstdc++.so.6', 'libgcc_s.so.1', 'ld-
 PLUGIN_NEEDS = {'libcatena_intel64.so': {'libdnnl.so', 'libgomp.so'}}
 CORE_NEEDS = C_LIBRARIES | {'libz.so.1', 'libboost_filesystem.so.1.74.0'}
 CORE_LIMIT = 2 << 20  # stripped bytes
+PLUGIN_LIMITS = {'libcatena_cuda.so': 1 << 20}
 # A guest leaves the process, its streams and its environment alone.
 FORBIDDEN = {'abort', 'exit', '_exit', 'quick_exit', 'printf', '__printf_chk', 'puts', 'putchar',
              'perror', 'stderr', 'stdout', '_ZSt4cout', '_ZSt4cerr', 'setenv', 'putenv', 'unsetenv',
@@ -79,7 +80,11 @@ def audit_plugin(tally, library):
     tally.check(name + ' exports its two entry points', names == ENTRY, sorted(names)[:20])
     ours = [n for n in undefined(library) if n.startswith('ctn_')]
     tally.check(name + ' imports nothing of ours', not ours, ours)
-    print('%s: %d kB stripped' % (name, stripped_size(library) >> 10))
+    size = stripped_size(library)
+    limit = PLUGIN_LIMITS.get(name)
+    if limit:
+        tally.check('%s is under %d kB stripped' % (name, limit >> 10), size < limit, size)
+    print('%s: %d kB stripped' % (name, size >> 10))
 
 
 def audit_guest(tally, library):

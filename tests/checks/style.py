@@ -15,12 +15,12 @@ MAX_LINES, MEDIAN_LINES, COLUMNS = 800, 150, 100
 # Which first path words an include of a folder may name, beside system headers and files of its own
 # folder. Text is the second wall: the first are the include paths that meson.build gives.
 MAY_INCLUDE = {
-    'capi': ['catena'], 'core': ['catena', 'core'], 'backends': ['catena', 'cpu'],
+    'capi': ['catena'], 'core': ['catena', 'core'], 'backends': ['catena', 'cpu', 'cuda'],
     'ops': ['catena', 'functions', 'links', 'optimizers'], 'bindings': ['catena'],
     'examples': ['catena'], 'plugins': ['catena'],
 }
-OURS = ['catena', 'core', 'backends', 'cpu', 'ops', 'functions', 'links', 'optimizers', 'bindings',
-        'plugins', 'tools', 'tests', 'bench', 'lib', 'capi']
+OURS = ['catena', 'core', 'backends', 'cpu', 'cuda', 'ops', 'functions', 'links', 'optimizers',
+        'bindings', 'plugins', 'tools', 'tests', 'bench', 'lib', 'capi']
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
 FOREIGN_WORDS = re.compile(r'(?<!\w)/(home/\w|root/|tmp/\w|work/)|\bTODO\b|\bFIXME\b|\bXXX\b')
 GUARD = '#ifndef CATENA_CORE\n#error'

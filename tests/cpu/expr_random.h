@@ -1,4 +1,4 @@
-// Random valid elementwise forms over all opcodes whose results are exact.
+// Random valid elementwise forms over all opcodes whose results are exact, and calls of them.
 #pragma once
 
 #include <cstdint>
@@ -187,5 +187,77 @@ class RandomForm {
   std::vector<ctn_inst> insts_, stores_;  // stores come last
   std::shared_ptr<const catena::expr::Form> form_;
 };
+
+// ---- calls of them
+
+inline constexpr Layout kLayouts[] = {Layout::kDense,     Layout::kStrided,    Layout::kReversed,
+                                      Layout::kBroadcast, Layout::kTransposed, Layout::kMixed};
+
+inline std::vector<int64_t> random_shape(Random& random) {
+  static constexpr int64_t kSizes[] = {1,   2,   3,   63,  64,   65,   127,
+                                       255, 256, 257, 832, 1024, 2047, 2049};
+  std::vector<int64_t> shape;
+  switch (pick(random, 0, 4)) {
+    case 0: return shape;
+    case 1: return {kSizes[pick(random, 0, 13)]};
+    case 2: return {pick(random, 1, 9), kSizes[pick(random, 0, 11)]};
+    case 3: return {pick(random, 1, 300), pick(random, 1, 12)};
+    default:
+      return {pick(random, 1, 5), pick(random, 1, 7), pick(random, 1, 5), pick(random, 1, 40)};
+  }
+}
+
+// Lets an output be the memory of an input now and then: work in place.
+inline void share_memory(const ctn_form& form, Call& call, Random& random) {
+  uint32_t taken = 0;
+  for (int32_t out = 0; out < form.n_args; ++out) {
+    if (form.args[out].role != CTN_ROLE_OUT || pick(random, 0, 1) == 0) continue;
+    for (int32_t in = 0; in < out; ++in) {
+      const bool suits = form.args[in].role == CTN_ROLE_IN && (taken >> in & 1) == 0 &&
+                         form.args[in].dtype == form.args[out].dtype;
+      if (!suits) continue;
+      taken |= 1u << in;
+      Argument& input = call.args[static_cast<size_t>(in)];
+      Argument& output = call.args[static_cast<size_t>(out)];
+      input.bytes = output.bytes;  // an output's layout has every element once
+      input.start = output.start;
+      input.strides = output.strides;
+      output.same_as = in;
+      break;
+    }
+  }
+}
+
+inline Call random_call(const ctn_form& form, Random& random) {
+  Call call;
+  call.shape = random_shape(random);
+  const bool dense = pick(random, 0, 1) == 0;
+  for (int32_t k = 0; k < form.n_args; ++k) {
+    const ctn_form_arg& arg = form.args[k];
+    Argument a;
+    if (arg.role == CTN_ROLE_RAW) {
+      a.count = pick(random, 1, 50);
+      a = make_argument(arg.dtype, {a.count}, Layout::kDense, true, 1, random);
+      a.count = static_cast<int64_t>(a.bytes.size()) / 16;
+      a.start = 0;
+      a.strides.assign(call.shape.size(), 0);
+    } else {
+      const bool output = arg.role != CTN_ROLE_IN;
+      const Layout layout = dense ? Layout::kDense : kLayouts[pick(random, 0, 5)];
+      a = make_argument(arg.dtype, call.shape, layout, output, call.shape.size(), random);
+    }
+    fill(a, arg.dtype, random, true);
+    call.args.push_back(a);
+  }
+  share_memory(form, call, random);
+  for (int32_t k = 0; k < form.n_scalars; ++k) {
+    uint64_t bits = random();
+    if (form.scalars[k] == CTN_BOOL8) bits &= 1;
+    if (form.scalars[k] == CTN_FLOAT32) bits = 0x40490fdb;
+    if (form.scalars[k] == CTN_FLOAT64) bits = 0xc000a00000000000u;
+    call.scalars.push_back(bits);
+  }
+  return call;
+}
 
 }  // namespace cpu_test

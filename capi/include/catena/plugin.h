@@ -146,7 +146,8 @@ typedef struct ctn_acc {
 #define CTN_FORM_VERSION 1u
 
 /* Elementwise: n_acc == 0, `map` stores. Reduction: `map` yields one value per accumulator for each
- * element, `reduce` joins ACC and ITEM (associative), `post` reads ACC and stores. A program with
+ * element, `reduce` joins ACC and ITEM (associative and commutative: backends join in an order of
+ * their own, the same for the same launch), `post` reads ACC and stores. A program with
  * n == 0 is absent: an absent `post` cannot occur in a reduction. */
 typedef struct ctn_form {
   uint32_t size;

@@ -1,0 +1,138 @@
+// See memory.h. Host memory is copied in pieces through pinned slots, so that the bus and the
+// memcpy overlap, whatever kind of memory the caller's is.
+#include <cuda/memory.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace catena::cuda {
+namespace {
+
+CUdeviceptr address(const void* p) { return reinterpret_cast<CUdeviceptr>(p); }
+
+// With staging.mutex held. False: there are no slots.
+bool prepare(Device& d) {
+  Staging& s = d.staging;
+  if (s.tried) return s.slots[0] != nullptr;
+  s.tried = true;
+  for (int k = 0; k < Staging::kSlots; ++k) {
+    void* p = nullptr;
+    if (driver().cuMemHostAlloc(&p, Staging::kBytes, 0) != CUDA_SUCCESS ||
+        driver().cuEventCreate(&s.free[k], CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS) {
+      s.slots[0] = nullptr;  // the few that there are stay, unused
+      return false;
+    }
+    s.slots[k] = static_cast<char*>(p);
+  }
+  return true;
+}
+
+void copy_in(Device& d, void* dst, const void* src, uint64_t bytes) {
+  const std::lock_guard lock(d.staging.mutex);
+  Staging& s = d.staging;
+  const Driver& cu = driver();
+  if (!prepare(d)) {
+    d.check(cu.cuMemcpyHtoDAsync(address(dst), src, bytes, d.stream), "copy from the host");
+    return d.wait();
+  }
+  for (uint64_t at = 0, k = 0; at < bytes; at += Staging::kBytes, ++k) {
+    const uint64_t slot = k % Staging::kSlots, n = std::min(bytes - at, Staging::kBytes);
+    d.check(cu.cuEventSynchronize(s.free[slot]), "copy from the host");
+    std::memcpy(s.slots[slot], static_cast<const char*>(src) + at, n);
+    d.check(cu.cuMemcpyHtoDAsync(address(dst) + at, s.slots[slot], n, d.stream),
+            "copy from the host");
+    d.check(cu.cuEventRecord(s.free[slot], d.stream), "copy from the host");
+  }
+}
+
+void copy_out(Device& d, void* dst, const void* src, uint64_t bytes) {
+  const std::lock_guard lock(d.staging.mutex);
+  Staging& s = d.staging;
+  const Driver& cu = driver();
+  if (!prepare(d)) {
+    d.check(cu.cuMemcpyDtoHAsync(dst, address(src), bytes, d.stream), "copy to the host");
+    return d.wait();
+  }
+  const uint64_t pieces = (bytes + Staging::kBytes - 1) / Staging::kBytes;
+  const auto size = [&](uint64_t k) {
+    return std::min(bytes - k * Staging::kBytes, Staging::kBytes);
+  };
+  for (uint64_t k = 0; k < pieces + Staging::kSlots; ++k) {
+    const uint64_t slot = k % Staging::kSlots;
+    if (k >= Staging::kSlots && k - Staging::kSlots < pieces) {
+      const uint64_t done = k - Staging::kSlots;
+      d.check(cu.cuEventSynchronize(s.free[slot]), "copy to the host");
+      std::memcpy(static_cast<char*>(dst) + done * Staging::kBytes, s.slots[slot], size(done));
+    }
+    if (k >= pieces) continue;
+    d.check(
+        cu.cuMemcpyDtoHAsync(s.slots[slot], address(src) + k * Staging::kBytes, size(k), d.stream),
+        "copy to the host");
+    d.check(cu.cuEventRecord(s.free[slot], d.stream), "copy to the host");
+  }
+}
+
+// Behind what the source's stream has queued, and before whatever it queues next.
+void copy_across(Device& to, void* dst, Device& from, const void* src, uint64_t bytes) {
+  const Driver& cu = driver();
+  CUevent ready = nullptr, done = nullptr;
+  {
+    const Current current(from);
+    from.check(cu.cuEventCreate(&ready, CU_EVENT_DISABLE_TIMING), "copy to another device");
+    from.check(cu.cuEventRecord(ready, from.stream), "copy to another device");
+  }
+  {
+    const Current current(to);
+    to.check(cu.cuStreamWaitEvent(to.stream, ready, 0), "copy from another device");
+    to.check(cu.cuMemcpyPeerAsync(address(dst), to.context, address(src), from.context, bytes,
+                                  to.stream),
+             "copy from another device");
+    to.check(cu.cuEventCreate(&done, CU_EVENT_DISABLE_TIMING), "copy from another device");
+    to.check(cu.cuEventRecord(done, to.stream), "copy from another device");
+  }
+  const Current current(from);
+  from.check(cu.cuStreamWaitEvent(from.stream, done, 0), "copy to another device");
+  cu.cuEventDestroy(ready);  // the driver keeps them until they have been reached
+  cu.cuEventDestroy(done);
+}
+
+}  // namespace
+
+void* allocate(Device& d, uint64_t bytes) {
+  const Current current(d);
+  CUdeviceptr p = 0;
+  d.check(driver().cuMemAlloc(&p, bytes), "alloc of " + std::to_string(bytes) + " bytes");
+  return reinterpret_cast<void*>(p);
+}
+
+// What is queued may still use it. Both calls report what went wrong before, which is not lost: the
+// stream keeps it for whoever waits next.
+void deallocate(Device& d, void* p) noexcept {
+  const Driver& cu = driver();
+  CUcontext popped = nullptr;
+  if (cu.cuCtxPushCurrent(d.context) != CUDA_SUCCESS) return;
+  cu.cuStreamSynchronize(d.stream);
+  cu.cuMemFree(address(p));
+  cu.cuCtxPopCurrent(&popped);
+}
+
+void copy(int dst_device, void* dst, int src_device, const void* src, uint64_t bytes) {
+  if (bytes == 0) return;
+  if (dst_device < 0 && src_device < 0) {
+    std::memmove(dst, src, bytes);
+  } else if (dst_device >= 0 && src_device >= 0 && dst_device != src_device) {
+    copy_across(device(dst_device), dst, device(src_device), src, bytes);
+  } else {
+    Device& d = device(std::max(dst_device, src_device));
+    const Current current(d);
+    if (src_device < 0) {
+      copy_in(d, dst, src, bytes);
+    } else if (dst_device < 0) {
+      copy_out(d, dst, src, bytes);
+    } else {
+      d.check(driver().cuMemcpyDtoDAsync(address(dst), address(src), bytes, d.stream), "copy");
+    }
+  }
+}
+
+}  // namespace catena::cuda

@@ -1,0 +1,12 @@
+// How a test steers the false driver: libcuda.so.1 exports this beside the driver's functions.
+#pragma once
+
+#include <cstdint>
+
+// devices: how many there are, before cuInit. memory: bytes a device has. fail_alloc: the n-th
+// allocation of device memory from now fails, and all after it until this is set again (0: none).
+// fault: the n-th kernel from now, when it runs, breaks
+extern "C" void fake_cuda_set(const char* what, int64_t n);
+// kernels: run so far. copies: bytes copied. allocations: blocks of device memory out. waiting:
+// pieces of work in queues.
+extern "C" int64_t fake_cuda_get(const char* what);
