@@ -2,6 +2,7 @@
 // exception out. Nothing of CUDA is opened before the first of them needs it.
 #include <cuda/backend.h>
 #include <cuda/memory.h>
+#include <cuda/nvrtc.h>
 #include <cuda/program.h>
 #include <cuda/stream.h>
 

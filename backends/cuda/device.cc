@@ -40,6 +40,12 @@ void open(Device& d) {
   check(cu.cuDevicePrimaryCtxRetain(&d.context, handle), d.name + ": opening it");
   const Current current(d);
   check(cu.cuStreamCreate(&d.stream, CU_STREAM_NON_BLOCKING), d.name + ": making a stream");
+  // Pinned memory has one address for the host and all devices.
+  void* fault = nullptr;
+  check(cu.cuMemHostAlloc(&fault, Device::kFault * sizeof(int64_t), CU_MEMHOSTALLOC_PORTABLE),
+        d.name + ": taking pinned memory");
+  d.fault = static_cast<int64_t*>(fault);
+  std::fill_n(d.fault, Device::kFault, Device::kNoFault);
 }
 
 }  // namespace
@@ -82,7 +88,16 @@ void Device::check(CUresult result, std::string_view doing) {
 
 void Device::wait() {
   check(driver().cuStreamSynchronize(stream), "waiting");
+  const std::string ops = recent.text();
   recent.clear();
+  const int64_t kind = fault[0], value = fault[1], bound = fault[2];
+  if (kind == kNoFault) return;
+  fault[0] = kNoFault;
+  if (kind == kBadId)
+    sdk::fail(CTN_EINVAL, "id ", value, " is out of bounds for W with ", bound, " rows (", ops,
+              ")");
+  sdk::fail(CTN_EINVAL, "index ", value, " is out of bounds for axis 0 with size ", bound, " (",
+            ops, ")");
 }
 
 Device& device(int index) {

@@ -47,10 +47,15 @@ struct Device {
   CUstream stream = nullptr;
   Recent recent;
   Staging staging;
+  // What a kernel found wrong with its data: kFault words of host memory that kernels write: kind,
+  // the value, what bounds it. 0: nothing.
+  enum : int64_t { kNoFault, kBadIndex, kBadId };
+  static constexpr int kFault = 3;
+  int64_t* fault = nullptr;
 
   // As cuda::check; an error that the stream has stored is said to be of what was queued.
   void check(CUresult result, std::string_view doing);
-  // Waits for all that was queued.
+  // Waits for all that was queued; throws what kernels found wrong with their data.
   void wait();
 };
 

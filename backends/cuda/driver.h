@@ -24,6 +24,7 @@ namespace catena::cuda {
   X(cuCtxPushCurrent)         \
   X(cuCtxPopCurrent)          \
   X(cuMemGetInfo)             \
+  X(cuMemsetD8Async)          \
   X(cuMemAlloc)               \
   X(cuMemFree)                \
   X(cuMemHostAlloc)           \

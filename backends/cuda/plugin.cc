@@ -3,6 +3,7 @@
 #include <catena/sdk/host.hpp>
 
 #include <cuda/backend.h>
+#include <cuda/native.h>
 
 const ctn_plugin_info* CTN_CALL CTN_PLUGIN_QUERY(cuda)(uint32_t) {
   static constexpr ctn_plugin_info kInfo = {
@@ -14,5 +15,10 @@ const ctn_plugin_info* CTN_CALL CTN_PLUGIN_QUERY(cuda)(uint32_t) {
 
 ctn_status CTN_CALL CTN_PLUGIN_INIT(cuda)(const ctn_host* host, ctn_plugin self) {
   catena::sdk::host = host;
-  return catena::cuda::register_backend(host, self);
+  ctn_status status = catena::cuda::register_backend(host, self);
+  for (const catena::cuda::RegisterFn* file = catena::cuda::kKernelFiles;
+       *file != nullptr && status == CTN_OK; ++file) {
+    status = (*file)(host, self);
+  }
+  return status;
 }

@@ -1,5 +1,5 @@
 // See program.h. Fills the launch struct that source.h describes.
-#include <cuda/cache.h>
+#include <cuda/code.h>
 #include <cuda/memory.h>
 #include <cuda/program.h>
 #include <cuda/reduction.h>
@@ -65,12 +65,6 @@ class Parameters {
 Reach reach_of(const ctn_launch& l) { return l.ndim <= kNearDims ? Reach::kNear : Reach::kFar; }
 int dims_of(Reach reach) { return reach == Reach::kNear ? kNearDims : CTN_MAX_NDIM; }
 
-std::string key_of(const std::string& source, int major, int minor) {
-  std::string key = "NVRTC " + nvrtc_version() + "\n";
-  for (const std::string& o : nvrtc_options(major, minor)) key += o + "\n";
-  return key + source;
-}
-
 }  // namespace
 
 Program::Program(const ctn_form& form) : form_(form) {}
@@ -93,36 +87,17 @@ Program::~Program() {
   }
 }
 
-const Image& Program::image(const Device& d, Reach reach) {
-  const std::string name = std::to_string(d.major) + "." + std::to_string(d.minor) +
-                           (reach == Reach::kFar ? " far" : "");
-  if (const auto found = images_.find(name); found != images_.end()) return found->second;
-  if (!nvrtc_why().empty()) sdk::fail(CTN_EUNSUPPORTED, "cuda: ", nvrtc_why());
-  const std::string source = source_of(form_.get(), reach);
-  const std::string key = key_of(source, d.major, d.minor);
-  Image made;
-  made.code = cache_get(key);
-  if (made.code.empty()) {
-    made = nvrtc_compile(source, d.major, d.minor);
-    cache_put(key, made.code);
-  }
-  return images_.emplace(name, std::move(made)).first->second;
-}
-
 const Program::Kernels& Program::kernels(Device& d, Reach reach) {
   auto& slot = kernels_[static_cast<int>(reach)][d.index];
   if (const Kernels* k = slot.load(std::memory_order_acquire)) [[likely]]
     return *k;
   const std::lock_guard lock(mutex_);
   if (const Kernels* k = slot.load(std::memory_order_acquire)) return *k;
-  const Image& code = image(d, reach);
-  const Current current(d);
-  const Driver& cu = driver();
   auto made = std::make_unique<Kernels>();
-  d.check(cu.cuModuleLoadDataEx(&made->module, code.code.data(), 0, nullptr, nullptr),
-          "loading a kernel");
+  made->module = load_module(d, source_of(form_.get(), reach));
+  const Current current(d);
   const auto find = [&](CUfunction& f, const char* name) {
-    d.check(cu.cuModuleGetFunction(&f, made->module, name), "finding a kernel");
+    f = find_function(d, made->module, name);
   };
   if (form_.get().n_acc > 0) {
     find(made->reduce, "ctn_reduce");

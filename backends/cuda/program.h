@@ -3,11 +3,9 @@
 
 #include <cuda/device.h>
 #include <cuda/form.h>
-#include <cuda/nvrtc.h>
 #include <cuda/source.h>
 
 #include <atomic>
-#include <map>
 #include <mutex>
 
 namespace catena::cuda {
@@ -30,13 +28,11 @@ class Program {
     CUfunction flat = nullptr, walk = nullptr, reduce = nullptr, finish = nullptr;
   };
   const Kernels& kernels(Device& d, Reach reach);
-  const Image& image(const Device& d, Reach reach);  // with mutex_ held
   void elementwise(Device& d, const ctn_launch& l);
   void reduction(Device& d, const ctn_launch& l);
 
   OwnForm form_;
   std::mutex mutex_;
-  std::map<std::string, Image> images_;  // by architecture and reach
   std::atomic<Kernels*> kernels_[2][kMaxDevices] = {};
 };
 

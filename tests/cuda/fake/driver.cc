@@ -153,6 +153,10 @@ extern "C" EXPORT void fake_cuda_set(const char* what, int64_t n) {
     state().fault = 0;
   }
 }
+extern "C" EXPORT void fake_cuda_enqueue(void* stream, void (*work)(void*), void* arg) {
+  const Lock lock(state().mutex);
+  static_cast<CUstream>(stream)->work.push_back([=] { work(arg); });
+}
 extern "C" EXPORT int64_t fake_cuda_get(const char* what) {
   const Lock lock(state().mutex);
   const std::string key(what);
@@ -277,6 +281,13 @@ EXPORT CUresult cuMemFree(CUdeviceptr p) {
             MADV_DONTNEED);
   s.owners.erase(at);
   s.blocks.erase(block);
+  return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemsetD8Async(CUdeviceptr p, unsigned char value, size_t n, CUstream s) {
+  const Lock lock(state().mutex);
+  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (!owns(p, n)) return CUDA_ERROR_INVALID_VALUE;
+  s->work.push_back([=] { std::memset(reinterpret_cast<void*>(p), value, n); });
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemHostAlloc(void** p, size_t bytes, unsigned) {

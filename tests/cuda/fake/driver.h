@@ -7,6 +7,8 @@
 // allocation of device memory from now fails, and all after it until this is set again (0: none).
 // fault: the n-th kernel from now, when it runs, breaks
 extern "C" void fake_cuda_set(const char* what, int64_t n);
+// A piece of work at the end of a stream, for the other false libraries.
+extern "C" void fake_cuda_enqueue(void* stream, void (*work)(void*), void* arg);
 // kernels: run so far. copies: bytes copied. allocations: blocks of device memory out. waiting:
 // pieces of work in queues.
 extern "C" int64_t fake_cuda_get(const char* what);

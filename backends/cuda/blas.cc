@@ -1,0 +1,133 @@
+// See blas.h. cuBLAS counts columns first: a product in C order is that of the transposes, the
+// other way round.
+#include <cuda/blas.h>
+#include <cuda/library.h>
+
+#include <cublas_v2.h>
+
+#include <climits>
+
+namespace catena::cuda {
+namespace {
+
+#define CATENA_CUDA_BLAS(X) \
+  X(cublasCreate)           \
+  X(cublasSetStream)        \
+  X(cublasSetMathMode)      \
+  X(cublasGetStatusString)
+
+// The header overloads it; this is the one that the library exports.
+using GemmFn = cublasStatus_t(CUBLASWINAPI*)(cublasHandle_t, cublasOperation_t, cublasOperation_t,
+                                             int, int, int, const void*, const void*,
+                                             cudaDataType_t, int, long long, const void*,
+                                             cudaDataType_t, int, long long, const void*, void*,
+                                             cudaDataType_t, int, long long, int,
+                                             cublasComputeType_t, cublasGemmAlgo_t);
+
+struct Blas {
+#define CATENA_MEMBER(name) decltype(&::name) name = nullptr;
+  CATENA_CUDA_BLAS(CATENA_MEMBER)
+#undef CATENA_MEMBER
+  GemmFn gemm = nullptr;
+  std::string why;
+};
+
+#define CATENA_TEXT(name) #name
+#define CATENA_NAME(name) CATENA_TEXT(name)
+
+std::string start(Blas& b) {
+  Library library = open_library({"libcublas.so.13", "libcublas.so.12", "libcublas.so"},
+                                 "cuBLAS of the CUDA toolkit multiplies matrices; CUDA_PATH may "
+                                 "say where it is");
+  if (!library.handle) return library.why;
+#define CATENA_FILL(name)                                                                \
+  b.name = reinterpret_cast<decltype(&::name)>(find_symbol(library, CATENA_NAME(name))); \
+  if (!b.name) return library.why + ": it is too old";
+  CATENA_CUDA_BLAS(CATENA_FILL)
+#undef CATENA_FILL
+  b.gemm = reinterpret_cast<GemmFn>(find_symbol(library, "cublasGemmStridedBatchedEx"));
+  if (!b.gemm) return library.why + ": it is too old";
+  return "";
+}
+
+const Blas& blas() {
+  static const Blas* const b = [] {
+    auto* made = new Blas;
+    made->why = start(*made);
+    return made;
+  }();
+  return *b;
+}
+
+void check(const Device& d, cublasStatus_t s, const char* doing) {
+  if (s == CUBLAS_STATUS_SUCCESS) return;
+  sdk::fail(s == CUBLAS_STATUS_ALLOC_FAILED ? CTN_ENOMEM : CTN_EDEVICE, d.name, ": cuBLAS: ", doing,
+            ": ", blas().cublasGetStatusString(s));
+}
+
+// One a device, as a handle is for one thread at a time.
+struct Handle {
+  std::mutex mutex;
+  cublasHandle_t handle = nullptr;
+};
+
+// With its mutex held and the device current.
+cublasHandle_t open(Device& d, Handle& h) {
+  if (h.handle) return h.handle;
+  cublasHandle_t made = nullptr;
+  check(d, blas().cublasCreate(&made), "opening it");
+  check(d, blas().cublasSetStream(made, d.stream), "choosing the stream");
+  // Sums of 16-bit products stay in float32 whatever cuBLAS splits.
+  check(d,
+        blas().cublasSetMathMode(
+            made, static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH |
+                                            CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)),
+        "choosing the precision");
+  return h.handle = made;
+}
+
+struct Types {
+  cudaDataType_t data;
+  cublasComputeType_t compute;
+};
+Types types_of(ctn_dtype dtype) {
+  switch (sdk::dtype_index(dtype)) {
+    case CTN_FLOAT16: return {CUDA_R_16F, CUBLAS_COMPUTE_32F};
+    case CTN_BFLOAT16: return {CUDA_R_16BF, CUBLAS_COMPUTE_32F};
+    case CTN_FLOAT32: return {CUDA_R_32F, CUBLAS_COMPUTE_32F};
+    case CTN_FLOAT64: return {CUDA_R_64F, CUBLAS_COMPUTE_64F};
+    default: sdk::fail(CTN_EUNSUPPORTED, "cuda: no product of ", sdk::dtype_name(dtype));
+  }
+}
+
+int small(int64_t n) {
+  if (n > INT_MAX) sdk::fail(CTN_EUNSUPPORTED, "cuda: a matrix with a side of ", n);
+  return static_cast<int>(n);
+}
+
+}  // namespace
+
+const std::string& blas_why() { return blas().why; }
+
+void multiply(Device& d, const Product& p) {
+  if (!blas_why().empty()) sdk::fail(CTN_EUNSUPPORTED, "cuda: ", blas_why());
+  static Handle* const handles = new Handle[kMaxDevices];
+  Handle& h = handles[d.index];
+  const Types t = types_of(p.dtype);
+  const int m = small(p.m), n = small(p.n), k = small(p.k);
+  const int lda = p.trans_a ? m : k, ldb = p.trans_b ? k : n;
+  const float one = 1, rest = p.add ? 1 : 0;
+  const double one64 = 1, rest64 = p.add ? 1 : 0;
+  const bool wide = t.compute == CUBLAS_COMPUTE_64F;
+  const auto op = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
+  const std::lock_guard lock(h.mutex);
+  const Current current(d);
+  check(d,
+        blas().gemm(open(d, h), op(p.trans_b), op(p.trans_a), n, m, k,
+                    wide ? static_cast<const void*>(&one64) : &one, p.b, t.data, ldb, p.step_b, p.a,
+                    t.data, lda, p.step_a, wide ? static_cast<const void*>(&rest64) : &rest, p.c,
+                    t.data, n, p.m * p.n, small(p.count), t.compute, CUBLAS_GEMM_DEFAULT),
+        "a product");
+}
+
+}  // namespace catena::cuda

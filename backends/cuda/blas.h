@@ -1,0 +1,29 @@
+// cuBLAS as a table of the functions used, opened at the first product, and row-major products on
+// it. Knows no op.
+#pragma once
+
+#include <cuda/device.h>
+
+namespace catena::cuda {
+
+// Empty if there is cuBLAS; otherwise why not.
+const std::string& blas_why();
+
+// c[k] = op(a[k]) * op(b[k]) (+ c[k]) for `count` pairs: m x n from m x k and k x n, all in C
+// order. 16-bit floats are summed in float32. step: elements from one matrix to the next, 0 shares
+// it.
+struct Product {
+  ctn_dtype dtype;
+  int64_t m, n, k, count;
+  const void* a;
+  bool trans_a;
+  int64_t step_a;
+  const void* b;
+  bool trans_b;
+  int64_t step_b;
+  void* c;
+  bool add;
+};
+void multiply(Device& d, const Product& p);
+
+}  // namespace catena::cuda

@@ -1,0 +1,212 @@
+// Kernels that move elements without computing: joins, parts put into zeros, rows gathered by
+// number, and rows added back in the order of the numbers. A number out of bounds is an error of
+// the next wait: the device finds it when the caller is long gone.
+#include <catena/op_attrs.hpp>
+
+#include <cuda/move.h>
+
+#include <algorithm>
+
+namespace catena::cuda {
+namespace {
+
+using sdk::Dims;
+using sdk::Run;
+using sdk::Tensor;
+
+// As in move_text.cc.
+struct Copy {
+  int64_t size, ndim;
+  void* dst;
+  const void* src;
+  int64_t shape[CTN_MAX_NDIM], to[CTN_MAX_NDIM], from[CTN_MAX_NDIM];
+};
+struct Rows {
+  int64_t n, columns, rows;
+  int64_t ignore_given, ignore;
+  int64_t fault_kind;
+  int64_t* fault;
+  const void* numbers;
+  const void* src;
+  void* dst;
+  void* sums;
+};
+
+Native& kernels() {
+  static Native* const n = new Native(kMoveText);
+  return *n;
+}
+
+Dims in_bytes(std::span<const int64_t> strides, int64_t item) {
+  Dims bytes;
+  for (const int64_t s : strides) bytes.push(s * item);
+  return bytes;
+}
+
+void concat(const Run& run) {
+  Device& d = device_of(run);
+  const Tensor y = run.out(0);
+  const int64_t item = sdk::dtype_bytes(y.dtype());
+  const int axis = sdk::wrap_axis(run.i(attr::concat::axis), y.ndim());
+  const Dims to = in_bytes(sdk::c_strides(y.shape()).span(), item);
+  char* dst = y.data<char>();
+  for (int k = 0; k < run.n_in(); ++k) {
+    const Tensor x = run.in(k);
+    copy_strided(d, x.shape(), item, dst, to.span(), x.data(), in_bytes(x.strides(), item).span());
+    dst += x.shape(axis) * to[axis];
+  }
+  d.recent.add("concat");
+}
+
+void put_slice(const Run& run) {
+  Device& d = device_of(run);
+  const Tensor x = run.in(0), y = run.out(0);
+  const auto start = run.ints(attr::put_slice::start), step = run.ints(attr::put_slice::step);
+  const int64_t item = sdk::dtype_bytes(y.dtype());
+  fill_zero(d, y.data(), y.size() * item);
+  Dims to = in_bytes(sdk::c_strides(y.shape()).span(), item);
+  char* dst = y.data<char>();
+  for (int k = 0; k < to.size(); ++k) {
+    dst += start[static_cast<size_t>(k)] * to[k];
+    if (x.shape(k) > 1) to[k] *= step[static_cast<size_t>(k)];
+  }
+  copy_strided(d, x.shape(), item, dst, to.span(), x.data(), in_bytes(x.strides(), item).span());
+  d.recent.add("put_slice");
+}
+
+// ---- rows by number
+
+const char* index_name(ctn_dtype dtype) {
+  switch (sdk::dtype_index(dtype)) {
+    case CTN_INT8: return "i8";
+    case CTN_INT16: return "i16";
+    case CTN_INT32: return "i32";
+    case CTN_INT64: return "i64";
+    default: sdk::fail(CTN_EUNSUPPORTED, "no kernel for indexes of ", sdk::dtype_name(dtype));
+  }
+}
+
+void gather(Device& d, const Tensor& x, const Tensor& numbers, const Tensor& y, Rows r) {
+  r.n = numbers.size();
+  r.rows = x.shape(0);
+  r.columns = sdk::size_of(x.shape().subspan(1));
+  r.fault = d.fault;
+  r.numbers = numbers.data();
+  r.src = x.data();
+  r.dst = y.data();
+  const int64_t bits = 8 * sdk::dtype_bytes(x.dtype());
+  const Entry entry{
+      std::string("take_rows<") + index_name(numbers.dtype()) + ", u" + std::to_string(bits) + ">",
+      "Rows"};
+  queue(d, kernels().find(d, entry), r.n * r.columns, &r);
+}
+
+// As the prelude calls it.
+const char* type_name(ctn_dtype dtype) {
+  constexpr const char* kNames[] = {nullptr, "i8",  "i16", "i32", "i64", "u8",  "u16",
+                                    "u32",   "u64", "f16", "f32", "f64", "bf16"};
+  const char* name = kNames[sdk::dtype_index(dtype)];
+  if (!name) sdk::fail(CTN_EUNSUPPORTED, "no kernel for ", sdk::dtype_name(dtype));
+  return name;
+}
+
+void scatter(const Run& run, const Tensor& x, const Tensor& numbers, const Tensor& y, Rows r) {
+  Device& d = device_of(run);
+  r.n = numbers.size();
+  r.rows = y.shape(0);
+  r.columns = sdk::size_of(y.shape().subspan(1));
+  r.fault = d.fault;
+  r.numbers = numbers.data();
+  r.src = x.data();
+  r.dst = r.sums = y.data();
+  const std::string type = type_name(y.dtype());
+  const bool narrow = type.ends_with("f16");
+  int64_t bytes = y.size() * sdk::dtype_bytes(y.dtype());
+  if (narrow) {
+    r.sums = run.scratch<float>(y.size());
+    bytes = y.size() * static_cast<int64_t>(sizeof(float));
+  }
+  fill_zero(d, r.sums, bytes);
+  const Entry add{std::string("add_rows<") + index_name(numbers.dtype()) + ", " + type + ", " +
+                      (narrow ? "f32" : type) + ">",
+                  "Rows"};
+  queue(d, kernels().find(d, add), r.columns, &r);
+  if (!narrow) return;
+  queue(d, kernels().find(d, {"narrow_sums<" + type + ">", "Rows"}), y.size(), &r);
+}
+
+void take(const Run& run) {
+  Device& d = device_of(run);
+  Rows r{};
+  r.fault_kind = Device::kBadIndex;
+  gather(d, run.in(in::take::x), run.in(in::take::indices), run.out(0), r);
+  d.recent.add("take");
+}
+
+void put_add(const Run& run) {
+  Rows r{};
+  r.fault_kind = Device::kBadIndex;
+  scatter(run, run.in(in::put_add::x), run.in(in::put_add::indices), run.out(0), r);
+  device_of(run).recent.add("put_add");
+}
+
+Rows embedding(const Run& run, int ignore_attr) {
+  Rows r{};
+  r.ignore_given = !run.is_none(ignore_attr);
+  r.ignore = r.ignore_given ? run.i(ignore_attr) : 0;
+  r.fault_kind = Device::kBadId;
+  return r;
+}
+
+void embed_id(const Run& run) {
+  Device& d = device_of(run);
+  gather(d, run.in(in::embed_id::W), run.in(in::embed_id::x), run.out(0),
+         embedding(run, attr::embed_id::ignore_label));
+  d.recent.add("embed_id");
+}
+
+void embed_id_grad(const Run& run) {
+  scatter(run, run.in(in::embed_id_grad::gy), run.in(in::embed_id_grad::x), run.out(0),
+          embedding(run, attr::embed_id_grad::ignore_label));
+  device_of(run).recent.add("embed_id_grad");
+}
+
+}  // namespace
+
+void copy_strided(Device& d, std::span<const int64_t> shape, int64_t item, void* dst,
+                  std::span<const int64_t> dst_strides, const void* src,
+                  std::span<const int64_t> src_strides) {
+  Copy c{};
+  c.size = sdk::size_of(shape);
+  if (c.size == 0) return;
+  c.dst = dst;
+  c.src = src;
+  for (size_t k = 0; k < shape.size(); ++k) {
+    if (shape[k] == 1) continue;
+    const int64_t last = c.ndim - 1;
+    if (last >= 0 && c.to[last] == dst_strides[k] * shape[k] &&
+        c.from[last] == src_strides[k] * shape[k]) {
+      c.shape[last] *= shape[k];
+      c.to[last] = dst_strides[k];
+      c.from[last] = src_strides[k];
+    } else {
+      c.shape[c.ndim] = shape[k];
+      c.to[c.ndim] = dst_strides[k];
+      c.from[c.ndim++] = src_strides[k];
+    }
+  }
+  const Entry entry{"copy_strided<u" + std::to_string(8 * item) + ">", "Copy"};
+  queue(d, kernels().find(d, entry), c.size, &c);
+}
+
+ctn_status register_move(const ctn_host* host, ctn_plugin plugin) {
+  return add_kernels(host, plugin,
+                     {{"concat", sdk::kernel<concat>, CTN_KERNEL_STRIDED},
+                      {"put_slice", sdk::kernel<put_slice>, CTN_KERNEL_STRIDED},
+                      {"take", sdk::kernel<take>},
+                      {"put_add", sdk::kernel<put_add>},
+                      {"embed_id", sdk::kernel<embed_id>},
+                      {"embed_id_grad", sdk::kernel<embed_id_grad>}});
+}
+
+}  // namespace catena::cuda

@@ -1,0 +1,64 @@
+// Kernels written in CUDA C by hand, compiled when they are first used on a device. What kernels
+// share lives here too: where a run belongs, and how its kernel is launched.
+#pragma once
+
+#include <catena/sdk.hpp>
+
+#include <cuda/code.h>
+#include <cuda/source.h>
+
+#include <map>
+
+namespace catena::cuda {
+
+// One kernel of a text: what it is instantiated with, and the struct that is its parameter.
+struct Entry {
+  std::string function;  // "copy_strided<u32>": takes the struct by reference
+  const char* parameter;
+};
+
+class Native {
+ public:
+  // text: functions and structs, compiled behind the prelude of source.h
+  explicit Native(const char* text) : text_(text) {}
+  // Each entry is a module of its own: a text has dozens, of which a program uses few.
+  CUfunction find(Device& d, const Entry& entry);
+
+ private:
+  const char* const text_;
+  std::mutex mutex_;
+  std::map<std::pair<int, std::string>, CUfunction> functions_;
+};
+
+inline Device& device_of(const sdk::Run& run) {
+  return device(sdk::host->exec_device(run.exec()).id);
+}
+
+// Queues a kernel whose one parameter is `p`, with a thread for each of n things (kernels loop
+// where that is more than a grid).
+void queue(Device& d, CUfunction f, int64_t n, const void* p);
+
+// Zeros, in the order of the stream.
+void fill_zero(Device& d, void* p, int64_t bytes);
+
+// One row of a file's kernels: add_kernels registers them for this backend.
+struct KernelRow {
+  std::string_view op;
+  ctn_status(CTN_CALL* run)(void* self, const ctn_run* run);
+  uint32_t flags = 0;
+  ctn_status(CTN_CALL* supports)(void* self, const ctn_call_info* call, int32_t* yes,
+                                 ctn_str* why) = nullptr;
+};
+ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
+                       std::initializer_list<KernelRow> rows);
+
+// The files of kernels.
+using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_matmul(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_move(const ctn_host* host, ctn_plugin plugin);
+inline constexpr RegisterFn kKernelFiles[] = {
+    register_matmul, register_move,
+    nullptr,  // ends the list
+};
+
+}  // namespace catena::cuda

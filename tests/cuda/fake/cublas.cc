@@ -1,0 +1,129 @@
+// A false cuBLAS on the false driver: strided batches of products, column first, summed in double.
+#include <cublas_v2.h>
+#include <dlfcn.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "driver.h"
+
+struct cublasContext {
+  cudaStream_t stream;
+};
+
+namespace {
+
+struct Job {
+  cublasOperation_t op_a, op_b;
+  int m, n, k, lda, ldb, ldc, count;
+  double alpha, beta;
+  const void *a, *b;
+  void* c;
+  long long step_a, step_b, step_c;
+  cudaDataType_t type;
+};
+
+float from_bits(uint32_t bits) {
+  float v;
+  std::memcpy(&v, &bits, sizeof v);
+  return v;
+}
+uint32_t to_bits(float v) {
+  uint32_t bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  return bits;
+}
+
+double read(const Job& j, const void* p, long long at) {
+  switch (j.type) {
+    case CUDA_R_64F: return static_cast<const double*>(p)[at];
+    case CUDA_R_16BF:
+      return static_cast<double>(
+          from_bits(static_cast<uint32_t>(static_cast<const uint16_t*>(p)[at]) << 16));
+    case CUDA_R_16F: {
+      _Float16 v;
+      std::memcpy(&v, static_cast<const uint16_t*>(p) + at, sizeof v);
+      return static_cast<double>(v);
+    }
+    default: return static_cast<double>(static_cast<const float*>(p)[at]);
+  }
+}
+
+void write(const Job& j, long long at, double v) {
+  const auto f = static_cast<float>(v);
+  const uint32_t bits = to_bits(f);
+  const auto half = static_cast<_Float16>(f);
+  switch (j.type) {
+    case CUDA_R_64F: static_cast<double*>(j.c)[at] = v; break;
+    case CUDA_R_16BF:
+      static_cast<uint16_t*>(j.c)[at] =
+          static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+      break;
+    case CUDA_R_16F: std::memcpy(static_cast<uint16_t*>(j.c) + at, &half, sizeof half); break;
+    default: static_cast<float*>(j.c)[at] = f;
+  }
+}
+
+void run(void* arg) {
+  auto* j = static_cast<Job*>(arg);
+  for (int p = 0; p < j->count; ++p) {
+    for (int col = 0; col < j->n; ++col) {
+      for (int row = 0; row < j->m; ++row) {
+        double sum = 0;
+        for (int i = 0; i < j->k; ++i) {
+          const long long at_a = j->op_a == CUBLAS_OP_N ? row + static_cast<long long>(i) * j->lda
+                                                        : i + static_cast<long long>(row) * j->lda;
+          const long long at_b = j->op_b == CUBLAS_OP_N ? i + static_cast<long long>(col) * j->ldb
+                                                        : col + static_cast<long long>(i) * j->ldb;
+          sum += read(*j, j->a, p * j->step_a + at_a) * read(*j, j->b, p * j->step_b + at_b);
+        }
+        const long long at = p * j->step_c + row + static_cast<long long>(col) * j->ldc;
+        const double old = j->beta == 0 ? 0 : read(*j, j->c, at);
+        write(*j, at, j->alpha * sum + j->beta * old);
+      }
+    }
+  }
+  delete j;
+}
+
+}  // namespace
+
+#define EXPORT __attribute__((visibility("default")))
+extern "C" {
+
+EXPORT cublasStatus_t cublasCreate_v2(cublasHandle_t* h) {
+  *h = new cublasContext{nullptr};
+  return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasSetStream_v2(cublasHandle_t h, cudaStream_t s) {
+  h->stream = s;
+  return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasSetMathMode(cublasHandle_t, cublasMath_t) {
+  return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT const char* cublasGetStatusString(cublasStatus_t) { return "CUBLAS_STATUS"; }
+EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
+    cublasHandle_t h, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
+    const void* alpha, const void* a, cudaDataType_t type_a, int lda, long long step_a,
+    const void* b, cudaDataType_t type_b, int ldb, long long step_b, const void* beta, void* c,
+    cudaDataType_t type_c, int ldc, long long step_c, int count, cublasComputeType_t compute,
+    cublasGemmAlgo_t) {
+  const bool wide = compute == CUBLAS_COMPUTE_64F;
+  const auto scalar = [wide](const void* p) {
+    return wide ? *static_cast<const double*>(p)
+                : static_cast<double>(*static_cast<const float*>(p));
+  };
+  const bool fits = lda >= (op_a == CUBLAS_OP_N ? m : k) && ldb >= (op_b == CUBLAS_OP_N ? k : n) &&
+                    ldc >= m && m > 0 && n > 0 && k > 0 && type_a == type_b && type_b == type_c &&
+                    wide == (type_a == CUDA_R_64F);
+  if (!fits) return CUBLAS_STATUS_INVALID_VALUE;
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+  const auto enqueue =
+      reinterpret_cast<decltype(&fake_cuda_enqueue)>(dlsym(driver, "fake_cuda_enqueue"));
+  enqueue(h->stream, run,
+          new Job{op_a, op_b, m, n, k, lda, ldb, ldc, count, scalar(alpha), scalar(beta), a, b, c,
+                  step_a, step_b, step_c, type_a});
+  return CUBLAS_STATUS_SUCCESS;
+}
+}
