@@ -127,13 +127,4 @@ Primitive make_reorder(const Md& from, const Md& to) {
   });
 }
 
-Primitive make_product(const Md& a, Md& b, const Md& bias, const Md& y) {
-  return with_onednn("matmul", [&] {
-    const auto desc = bias.get_size() == 0 ? describe<dnnl::matmul>(attributes(), a, b, y)
-                                           : describe<dnnl::matmul>(attributes(), a, b, bias, y);
-    b = desc.weights_desc();
-    return Primitive::make<decltype(desc), dnnl::matmul>(desc);
-  });
-}
-
 }  // namespace catena::intel64

@@ -109,7 +109,5 @@ Conv make_conv(Direction direction, Algorithm algorithm, const ConvDesc& desc);
 
 // From one layout to another.
 Primitive make_reorder(const Md& from, const Md& to);
-// a times b, plus bias where there is one. b may be left open; its choice is given back.
-Primitive make_product(const Md& a, Md& b, const Md& bias, const Md& y);
 
 }  // namespace catena::intel64
