@@ -83,7 +83,7 @@ def held_back(tally, folder):
            'x * x * x')
     manifest.write_text(MANIFEST % ('cube', 'backend', 'autoload = yes\n'))
     expect(tally, 'a manifest of another kind', run('plugins', CATENA_PLUGIN_PATH=path), 1,
-           'its kind is ops, its manifest backend', '1 plugin was refused')
+           '1 plugin was refused\n  plugin ', 'its kind is ops, its manifest backend')
     program = str(BUILD / 'examples/mlp_c')
     status, out = attempt(program, env=dict(CLEAN, CATENA_PLUGIN_PATH=path, CATENA_LOG='warn',
                                             CATENA_PLUGINS='-links'))

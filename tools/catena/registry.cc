@@ -57,11 +57,20 @@ std::vector<Finding> findings() {
 }
 
 std::string refusals(const std::vector<Finding>& all) {
-  const auto n = std::count_if(all.begin(), all.end(), [](const Finding& f) {
-    return f.state == "refused" && f.path.ends_with(".ctnplugin");
-  });
+  size_t n = 0;
+  std::string reasons;
+  for (const Finding& f : all) {
+    if (f.state != "refused" || !f.path.ends_with(".ctnplugin")) continue;
+    ++n;
+    // What another plugin was refused for stands in the text of one that requires it.
+    const bool told = std::any_of(all.begin(), all.end(), [&](const Finding& other) {
+      return other.state == "refused" && other.text != f.text &&
+             f.text.find(other.text) != f.text.npos;
+    });
+    if (!told) reasons += "\n  " + f.text;
+  }
   if (n == 0) return {};
-  return n == 1 ? "1 plugin was refused" : std::to_string(n) + " plugins were refused";
+  return (n == 1 ? "1 plugin was refused" : std::to_string(n) + " plugins were refused") + reasons;
 }
 
 std::string schema_text() {

@@ -16,7 +16,7 @@ struct Finding {
 };
 
 std::vector<Finding> findings();
-// "1 plugin was refused", or nothing.
+// "1 plugin was refused" with the reason below it, or nothing.
 std::string refusals(const std::vector<Finding>& all);
 
 // The schema as the library gives it, and parsed.
