@@ -15,12 +15,13 @@ MAX_LINES, MEDIAN_LINES, COLUMNS = 800, 150, 100
 # Which first path words an include of a folder may name, beside system headers and files of its own
 # folder. Text is the second wall: the first are the include paths that meson.build gives.
 MAY_INCLUDE = {
-    'capi': ['catena'], 'core': ['catena', 'core'], 'backends': ['catena', 'cpu', 'cuda'],
+    'capi': ['catena'], 'core': ['catena', 'core'],
+    'backends': ['catena', 'cpu', 'cuda', 'intel64'],
     'ops': ['catena', 'functions', 'links', 'optimizers'], 'bindings': ['catena'],
     'examples': ['catena'], 'plugins': ['catena'],
 }
-OURS = ['catena', 'core', 'backends', 'cpu', 'cuda', 'ops', 'functions', 'links', 'optimizers',
-        'bindings', 'plugins', 'tools', 'tests', 'bench', 'lib', 'capi']
+OURS = ['catena', 'core', 'backends', 'cpu', 'cuda', 'intel64', 'ops', 'functions', 'links',
+        'optimizers', 'bindings', 'plugins', 'tools', 'tests', 'bench', 'lib', 'capi']
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
 FOREIGN_WORDS = re.compile(r'(?<!\w)/(home/\w|root/|tmp/\w|work/)|\bTODO\b|\bFIXME\b|\bXXX\b')
 GUARD = '#ifndef CATENA_CORE\n#error'
