@@ -1,11 +1,15 @@
 // A false cuBLAS on the false driver: strided batches of products, column first, summed in double.
+#include <catena/sdk/float16.hpp>
+
 #include <cublas_v2.h>
 #include <dlfcn.h>
 
 #include <cstdint>
-#include <cstring>
 
 #include "driver.h"
+
+using catena::sdk::narrow_bfloat16, catena::sdk::narrow_float16;
+using catena::sdk::widen_bfloat16, catena::sdk::widen_float16;
 
 struct cublasContext {
   cudaStream_t stream;
@@ -23,43 +27,22 @@ struct Job {
   cudaDataType_t type;
 };
 
-float from_bits(uint32_t bits) {
-  float v;
-  std::memcpy(&v, &bits, sizeof v);
-  return v;
-}
-uint32_t to_bits(float v) {
-  uint32_t bits;
-  std::memcpy(&bits, &v, sizeof bits);
-  return bits;
-}
-
 double read(const Job& j, const void* p, long long at) {
   switch (j.type) {
     case CUDA_R_64F: return static_cast<const double*>(p)[at];
     case CUDA_R_16BF:
-      return static_cast<double>(
-          from_bits(static_cast<uint32_t>(static_cast<const uint16_t*>(p)[at]) << 16));
-    case CUDA_R_16F: {
-      _Float16 v;
-      std::memcpy(&v, static_cast<const uint16_t*>(p) + at, sizeof v);
-      return static_cast<double>(v);
-    }
+      return static_cast<double>(widen_bfloat16(static_cast<const uint16_t*>(p)[at]));
+    case CUDA_R_16F: return static_cast<double>(widen_float16(static_cast<const uint16_t*>(p)[at]));
     default: return static_cast<double>(static_cast<const float*>(p)[at]);
   }
 }
 
 void write(const Job& j, long long at, double v) {
   const auto f = static_cast<float>(v);
-  const uint32_t bits = to_bits(f);
-  const auto half = static_cast<_Float16>(f);
   switch (j.type) {
     case CUDA_R_64F: static_cast<double*>(j.c)[at] = v; break;
-    case CUDA_R_16BF:
-      static_cast<uint16_t*>(j.c)[at] =
-          static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-      break;
-    case CUDA_R_16F: std::memcpy(static_cast<uint16_t*>(j.c) + at, &half, sizeof half); break;
+    case CUDA_R_16BF: static_cast<uint16_t*>(j.c)[at] = narrow_bfloat16(f); break;
+    case CUDA_R_16F: static_cast<uint16_t*>(j.c)[at] = narrow_float16(f); break;
     default: static_cast<float*>(j.c)[at] = f;
   }
 }
