@@ -11,7 +11,7 @@ pack() {
   set -e
   rm -rf "$gpu"
   mkdir -p "$gpu/lib/$plugins" "$gpu/tests" "$gpu/carried"
-  cp -P "$root"/build/lib/libcatena.so* "$gpu/lib/"
+  find "$root/build/lib" -maxdepth 1 ! -type d -name 'libcatena.so*' -exec cp -P -t "$gpu/lib" {} +
   for name in cpu cuda functions links optimizers; do
     cp "$root/build/lib/$plugins/libcatena_$name.so" "$root/build/lib/$plugins/$name.ctnplugin" \
       "$gpu/lib/$plugins/"
@@ -36,7 +36,7 @@ step() {
   timeout "$limit" "$@" >"$out/step" 2>&1
   status=$?
   cat "$out/step" >>"$out/log"
-  last=$(tail -n 1 "$out/step" | tr -d '"\\')
+  last=$(tail -n 1 "$out/step" | tr -cd '[:alnum:] ,.:;/_()-')
   printf '   %s (status %s)\n' "$last" "$status" | tee -a "$out/log"
   figure "$name" "{\"status\": $status, \"seconds\": $(($(date +%s) - start)), \"last\": \"$last\"}"
   [ $status -eq 0 ] || failed=1
