@@ -8,13 +8,22 @@ namespace catena::intel64::CTN_ISA {
 namespace {
 
 constexpr int kB = CTN_BLOCK;
-using V = float __attribute__((vector_size(kB * sizeof(float)), may_alias, aligned(4)));
-using I = int32_t __attribute__((vector_size(kB * sizeof(int32_t)), may_alias, aligned(4)));
+using V = float __attribute__((vector_size(kB * sizeof(float))));
+using I = int32_t __attribute__((vector_size(kB * sizeof(int32_t))));
 
-V load(const float* p) { return *reinterpret_cast<const V*>(p); }
-I load(const int32_t* p) { return *reinterpret_cast<const I*>(p); }
-void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
-void store(int32_t* p, I v) { *reinterpret_cast<I*>(p) = v; }
+// Blocks may lie anywhere: copied, not pointed to.
+V load(const float* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+I load(const int32_t* p) {
+  I v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+void store(float* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
+void store(int32_t* p, I v) { __builtin_memcpy(p, &v, sizeof v); }
 
 #if CTN_BLOCK == 16
 // a * b + c, rounded once.
