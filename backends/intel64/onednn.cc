@@ -54,12 +54,23 @@ dnnl::convolution_forward::primitive_desc describe_forward(dnnl::algorithm algor
 }
 
 dnnl::engine* g_engine = nullptr;
+int64_t g_block = 0;
+
+int64_t find_block() {
+  const auto isa = static_cast<int>(dnnl::get_effective_cpu_isa());
+  const auto has = [isa](dnnl::cpu_isa wanted) {
+    return (isa & static_cast<int>(wanted)) == static_cast<int>(wanted);
+  };
+  if (has(dnnl::cpu_isa::avx512_core)) return 16;
+  return has(dnnl::cpu_isa::avx2) ? 8 : 0;
+}
 
 }  // namespace
 
 void start_onednn() {
   if (g_engine) return;
   with_onednn("engine", [] { g_engine = new dnnl::engine(dnnl::engine::kind::cpu, 0); });
+  g_block = find_block();
 }
 
 const dnnl::engine& engine() { return *g_engine; }
@@ -69,14 +80,7 @@ std::string onednn_version() {
   return sdk::text(v.major, ".", v.minor, ".", v.patch);
 }
 
-int64_t channel_block() {
-  const auto isa = static_cast<int>(dnnl::get_effective_cpu_isa());
-  const auto has = [isa](dnnl::cpu_isa wanted) {
-    return (isa & static_cast<int>(wanted)) == static_cast<int>(wanted);
-  };
-  if (has(dnnl::cpu_isa::avx512_core)) return 16;
-  return has(dnnl::cpu_isa::avx2) ? 8 : 0;
-}
+int64_t channel_block() { return g_block; }
 
 OneThread::OneThread() : before_(omp_get_max_threads()) {
   if (before_ != 1) omp_set_num_threads(1);

@@ -409,7 +409,8 @@ typedef struct ctn_backend_def {
   /* What arrays may have instead of plain strides, chosen by plans. Ids are the backend's own,
    * never 0, and keep their meaning as long as the process lives. layout_bytes: what an array of
    * this shape and dtype takes (t->data is NULL). reorder: the same elements from src to dst, each
-   * in one of the layouts or plain C order (0); from any thread. */
+   * in one of the layouts or plain C order (0); from any thread. The one callback that runs under
+   * a lock, that of the context's layouts: it may use parallel_for, but look at no array. */
   ctn_status(CTN_CALL* layout_bytes)(void* self, const ctn_dltensor* t, uint64_t layout,
                                      uint64_t* bytes);
   ctn_status(CTN_CALL* reorder)(void* self, ctn_exec exec, const ctn_tensor* src,
