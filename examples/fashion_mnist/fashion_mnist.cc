@@ -201,11 +201,11 @@ int main(int argc, char** argv) try {
   Convnet loaded;
   serializers::load_npz(o.out + "/model.npz", loaded);
   classify(loaded, test);
+  std::printf("the loss curve is in %s/loss.png, the model in %s/model.npz\n", o.out.c_str(),
+              o.out.c_str());
   std::printf("test accuracy %.4f in %.0f s on %s (%s), %d threads\n",
               evaluate(loaded, test).accuracy, seconds, ctx.backend().c_str(),
               ctx.device_name().c_str(), ctx.threads());
-  std::printf("the loss curve is in %s/loss.png, the model in %s/model.npz\n", o.out.c_str(),
-              o.out.c_str());
   return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "fashion_mnist: %s\n", e.what());
