@@ -8,11 +8,12 @@
 namespace bench {
 
 struct Options {
-  std::string workload, mode = "train", backend = "cpu";
+  std::string workload, mode = "train", backend = "cpu", dtype = "float32";
   int64_t batch = 0;  // 0: the workload's own, like iters and warmup
   int64_t iters = 0;
   int64_t warmup = -1;
   int threads = 1;
+  int rounds = 1;
   bool fresh = false;  // inputs are copied from host memory in every step
 };
 

@@ -20,16 +20,20 @@ struct UsageError : std::runtime_error {
 
 constexpr const char* kUsage =
     R"(usage: catena-bench --workload W [--mode train|infer] [--backend B] [--batch N] [--iters N]
-                    [--warmup N] [--threads N] [--fresh]
+                    [--warmup N] [--threads N] [--dtype D] [--rounds N] [--fresh]
        catena-bench ops    [--backend B] [--threads N]
        catena-bench limits [--threads N]
 
 --workload  times steps of a model: %s
 --warmup    steps before those that are timed, the first one included
 --threads   1 unless given; 0: all
+--dtype     float32 or float16, of weights and inputs; float16 is updated through float32 copies
+--rounds    times them so often and prints a line each; from two on every round waits for a line on
+            standard input, so that another program may have its turn between them
 --fresh     copies the inputs from host memory in every step
 ops         time of a call and of its backward pass: chains of 1,000, then every function of one
-            float array that needs no attributes
+            float array that needs no attributes; on a device that works behind the program's back
+            until all of it is done
 limits      floating-point operations and bytes per second that this machine can do, for 1 to
             --threads threads
 )";
@@ -68,6 +72,12 @@ void set(Options& o, const std::string& name, const std::string& value) {
     o.warmup = number(name, value, 1);
   } else if (name == "--threads") {
     o.threads = static_cast<int>(number(name, value, 0));
+  } else if (name == "--dtype") {
+    if (value != "float32" && value != "float16")
+      throw UsageError("--dtype is float32 or float16, not '" + value + "'");
+    o.dtype = value;
+  } else if (name == "--rounds") {
+    o.rounds = static_cast<int>(number(name, value, 1));
   } else {
     throw UsageError("unknown option " + name);
   }

@@ -53,13 +53,21 @@ Variable call(const Op& op, std::span<const ctn_variable> in) {
   return Variable(out);
 }
 
+// Whether what is asked for is only queued, on x's device.
+bool is_queued(const Variable& x) { return x.array().spec().device.type != CTN_DEV_CPU; }
+
 // Time of `body` per call, backward included; `y` starts with the gradient gy and is released in
 // the second part: the release of the graph counts as backward.
 template <class Forward>
-Cost once(Forward forward, Variable& x, const Variable& gy, int64_t calls, bool grad) {
+Cost once(Forward forward, Variable& x, const Variable& gy, int64_t calls, bool grad, bool queued) {
   Cost c;
+  const auto wait = [&] {
+    if (queued) check(ctn_synchronize(ctn_variable_context(x.get())));
+  };
+  wait();
   const Clock first;
   Variable y = forward(x);
+  wait();
   c.forward = first.ns() / static_cast<double>(calls);
   if (!grad) return c;
   const Clock second;
@@ -67,6 +75,7 @@ Cost once(Forward forward, Variable& x, const Variable& gy, int64_t calls, bool 
   y.backward();
   x.cleargrad();
   y = Variable();
+  wait();
   c.backward = second.ns() / static_cast<double>(calls);
   return c;
 }
@@ -76,8 +85,9 @@ template <class Forward>
 Cost least(Forward forward, Variable& x, int64_t calls, int repetitions, bool grad) {
   const Variable y = forward(x);
   const Variable gy(Array::full(y.shape(), 1), false);
+  const bool queued = is_queued(x);
   Cost c;
-  for (int i = 0; i < kRuns * repetitions; ++i) c.lower(once(forward, x, gy, calls, grad));
+  for (int i = 0; i < kRuns * repetitions; ++i) c.lower(once(forward, x, gy, calls, grad, queued));
   return c;
 }
 

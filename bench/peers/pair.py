@@ -1,0 +1,141 @@
+"""Times catena-bench beside PyTorch in one process each that take turns, and prints a JSON object a
+line: what is compared, then for each comparison the medians of paired ratios, ours over PyTorch's.
+
+usage: pair.py BENCH [--backend cuda] [--rounds N] [--iters N] [--warmup N] [--seconds S]
+               [--variants V,V...] WORKLOAD[:MODE[:DTYPE[:BATCH]]] ...
+
+Variants are torch_bench.py's, with "+tf32" where float32 may be multiplied as TF32. A comparison
+that fails, or for which the seconds no longer suffice, is a line that says so.
+"""
+import argparse
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+from torch_bench import Peer
+
+LEAST_SECONDS = 15  # that a comparison is begun with
+
+
+class Ours:
+    """catena-bench, a line on whose standard input gives it its turn."""
+
+    def __init__(self, command):
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.errors, text=True)
+
+    def round(self):
+        try:
+            self.process.stdin.write('go\n')
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has said why on standard error
+        line = self.process.stdout.readline()
+        if not line:
+            self.errors.seek(0)
+            raise RuntimeError(self.errors.read().decode(errors='replace')[-600:].strip())
+        return json.loads(line)
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+        self.errors.close()
+
+
+def describe(device):
+    line = {'torch': torch.__version__, 'cuda': torch.version.cuda}
+    if device == 'cuda':
+        line['device'] = torch.cuda.get_device_name(0)
+        line['cudnn'] = torch.backends.cudnn.version()
+    return line
+
+
+def summary(ours, peers):
+    """Of one figure ('median_ms', 'queued_ms') in all rounds."""
+    def ratios(of):
+        r = [o / p for o, p in zip(ours, of)]
+        return {'ratio': round(statistics.median(r), 3), 'least': round(min(r), 3),
+                'most': round(max(r), 3)}
+    line = {'ours_ms': round(statistics.median(ours), 4)}
+    line.update(ratios([min(p) for p in zip(*peers.values())]))
+    line['peers'] = {name: dict(ms=round(statistics.median(p), 4), **ratios(p))
+                     for name, p in peers.items()}
+    return line
+
+
+def compare(a, what, device):
+    workload, mode, dtype, batch = (what.split(':') + ['', '', '', ''])[:4]
+    mode, dtype = mode or 'train', dtype or 'float32'
+    command = [a.bench, '--workload', workload, '--mode', mode, '--backend', a.backend, '--dtype',
+               dtype, '--rounds', str(max(2, a.rounds)), '--iters', str(a.iters), '--warmup',
+               str(a.warmup), '--threads', str(a.threads)] + (['--batch', batch] if batch else [])
+    peers = {}
+    for name in a.variants.split(','):
+        if 'tf32' in name and dtype != 'float32':
+            continue
+        words = [w for w in name.split('+') if w != 'tf32']
+        peers[name] = Peer(workload, mode, device, int(batch or 0), dtype, '+'.join(words),
+                           'tf32' in name)
+    for peer in peers.values():  # choosing kernels and compiling is no part of a round
+        peer.timed(a.warmup, 1)
+    ours = Ours(command)
+    lines, times = [], {name: [] for name in peers}
+    try:
+        for _ in range(a.rounds):
+            lines.append(ours.round())
+            for name, peer in peers.items():
+                times[name].append(peer.timed(a.warmup, a.iters))
+    finally:
+        ours.close()
+    result = {'rounds': a.rounds, 'iters': a.iters, 'first_ms': lines[0]['first_ms'],
+              'nparam': [lines[0]['nparam'],
+                         sum(w.numel() for w in next(iter(peers.values())).parameters)]}
+    for figure in ['median_ms', 'queued_ms']:
+        if figure in lines[0]:
+            result[figure] = summary([x[figure] for x in lines],
+                                     {n: [x[figure] for x in t] for n, t in times.items()})
+    return result
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('bench')
+    p.add_argument('what', nargs='+')
+    p.add_argument('--backend', default='cuda')
+    p.add_argument('--rounds', type=int, default=5)
+    p.add_argument('--iters', type=int, default=20)
+    p.add_argument('--warmup', type=int, default=5)
+    p.add_argument('--threads', type=int, default=1)
+    p.add_argument('--seconds', type=float, default=1e9)
+    p.add_argument('--variants', default='eager,eager+tf32,channels_last+tf32')
+    a = p.parse_args()
+    end = time.monotonic() + a.seconds
+    device = 'cuda' if torch.cuda.is_available() and a.backend == 'cuda' else 'cpu'
+    torch.set_num_threads(a.threads)
+    torch.backends.cudnn.benchmark = True
+    print(json.dumps(describe(device)), flush=True)
+    failed = 0
+    for what in a.what:
+        line = {'pair': what, 'backend': a.backend, 'device': device}
+        try:
+            if time.monotonic() + LEAST_SECONDS > end:
+                raise TimeoutError('no time left')
+            line.update(compare(a, what, device))
+        except Exception as e:  # the others are still wanted
+            line['error'] = '%s: %s' % (type(e).__name__, e)
+            failed += 1
+        gc.collect()
+        if device == 'cuda':
+            torch.cuda.empty_cache()
+        print(json.dumps(line), flush=True)
+    return failed != 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
