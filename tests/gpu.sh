@@ -1,76 +1,212 @@
 #!/bin/bash
-# tests/gpu.sh pack: puts what a GPU machine needs, stripped, into build/gpu/ (for a machine without
-# compiler or packages: carry that folder beside this tree). tests/gpu.sh: runs it there, in at most
-# 9 minutes; the log and figures.json go to $OUT, or to build/gpu/out.
+# Everything that needs a GPU, on a machine that may have no compiler and no packages.
+#
+#   tests/gpu.sh pack    here, after ninja -C build: puts the programs, stripped, and the kernels
+#                        that the tests use, compiled for $GPU_ARCH (9.0), into build/gpu
+#   tests/gpu.sh         there, with build/gpu carried beside this tree: runs all of it in at most 9
+#                        minutes, what matters most first; log, figures.json and pairs.jsonl go to
+#                        $OUT, or to build/gpu/out
+#   tests/gpu.sh short   a few cases of each, without PyTorch
 set -u -o pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 gpu=$root/build/gpu
 plugins=catena/plugins-0
+table=(ops nn-ops hostile reference random-calls)
+
+# ---- pack
+
+# The sources of the kernels that the tests of the table use: the false driver does nothing with
+# them.
+sources() {
+  export LD_LIBRARY_PATH=$root/build/tests/cuda FAKE_CUDA_SOURCES=$1 CATENA_CACHE_DIR=-
+  export CATENA_TESTS_DIR=$root/tests CATENA_TEST_BACKEND=cuda CATENA_FUZZ_CALLS=20
+  mkdir -p "$1"
+  "$root/build/tests/catena-golden" "$root/tests/golden" --backend cuda >/dev/null
+  local name
+  for name in "${table[@]}"; do
+    timeout 120 "$root/build/tests/$name-test" >/dev/null
+  done
+  for name in mnist_mlp lenet5 vgg_cifar resnet50 googlenet; do
+    for dtype in float32 float16; do
+      "$root/build/bench/catena-bench" --workload "$name" --backend cuda --batch 2 --iters 1 \
+        --warmup 1 --dtype "$dtype" >/dev/null 2>&1
+    done
+  done
+  return 0
+}
 
 pack() {
   set -e
   rm -rf "$gpu"
   mkdir -p "$gpu/lib/$plugins" "$gpu/tests" "$gpu/carried"
   find "$root/build/lib" -maxdepth 1 ! -type d -name 'libcatena.so*' -exec cp -P -t "$gpu/lib" {} +
+  local name programs=()
   for name in cpu cuda functions links optimizers; do
     cp "$root/build/lib/$plugins/libcatena_$name.so" "$root/build/lib/$plugins/$name.ctnplugin" \
       "$gpu/lib/$plugins/"
   done
-  cp "$root/build/tests/catena-golden" "$root/build/tests/cuda/cuda-source-test" \
-    "$root/build/bench/catena-bench" "$root/build/tools/catena" "$gpu/tests/"
+  for name in "${table[@]}" cuda/cuda-device cuda/cuda-kernels; do
+    programs+=("$root/build/tests/$name-test")
+  done
+  cp "${programs[@]}" "$root/build/tests/catena-golden" "$root/build/bench/catena-bench" \
+    "$root/build/tools/catena" "$gpu/tests/"
   find "$gpu" -type f \( -name '*.so*' -o -perm -u+x \) -exec strip {} +
   # What Debian has and the machine may not; used only where it has none.
   ldd "$gpu/lib/libcatena.so" | awk '$3 ~ /boost/ {print $3}' | xargs -r cp -L -t "$gpu/carried"
+  (sources "$gpu/sources") || true  # nothing is computed, so nothing is right
+  # Kept for the next time: to compile them takes minutes.
+  CATENA_CACHE_DIR=$root/build/gpu-cache "$root/build/tests/cuda/cuda-warm" "$gpu/sources" \
+    "${GPU_ARCH:-9.0}"
+  tar czf "$gpu/cache.tar.gz" -C "$root/build" gpu-cache
+  rm -rf "$gpu/sources"
   du -sh "$gpu"
 }
 
+# ---- run
+
 # figure NAME VALUE: one line of figures.json
 figure() { printf '  "%s": %s,\n' "$1" "$2" >>"$out/figures"; }
+plain() { tr -cd '[:alnum:] ,.:;/_()+-' | head -c 300; }
 
-# step NAME SECONDS COMMAND...: runs it, logs it, keeps its closing line
-step() {
-  local name=$1 limit=$2 start status last
+# begin NAME SECONDS COMMAND...: starts a step; its output goes to a file of its own
+begin() {
+  local name=$1 limit=$2
   shift 2
-  start=$(date +%s)
-  printf '== %s\n' "$name" | tee -a "$out/log"
-  timeout "$limit" "$@" >"$out/step" 2>&1
-  status=$?
-  cat "$out/step" >>"$out/log"
-  last=$(tail -n 1 "$out/step" | tr -cd '[:alnum:] ,.:;/_()-')
-  printf '   %s (status %s)\n' "$last" "$status" | tee -a "$out/log"
-  figure "$name" "{\"status\": $status, \"seconds\": $(($(date +%s) - start)), \"last\": \"$last\"}"
-  [ $status -eq 0 ] || failed=1
+  (
+    start=$(date +%s)
+    timeout -k 5 "$limit" "$@" >"$out/$name.log" 2>&1
+    printf '%s %s\n' $? $(($(date +%s) - start)) >"$out/$name.end"
+  ) &
+}
+
+# finish NAME...: waits for the steps begun, keeps their closing lines
+finish() {
+  local name status seconds last
+  wait
+  for name in "$@"; do
+    read -r status seconds <"$out/$name.end"
+    last=$(grep -v '^[[:space:]]*$' "$out/$name.log" | tail -n 1 | plain)
+    printf '== %s\n' "$name" >>"$out/log"
+    tail -c 60000 "$out/$name.log" >>"$out/log"
+    printf '%s: %s (status %s, %s s)\n' "$name" "$last" "$status" "$seconds" | tee -a "$out/log"
+    figure "$name" "{\"status\": $status, \"seconds\": $seconds, \"last\": \"$last\"}"
+    [ "$status" -eq 0 ] || failed=1
+    rm -f "$out/$name.log" "$out/$name.end"
+  done
+}
+
+# step NAME SECONDS COMMAND...: a step that has the device to itself
+step() {
+  begin "$@"
+  finish "$1"
+}
+
+# Seconds that are left, at most $1, and at least 1: 0 is none at all to timeout.
+left() {
+  local n=$((end - $(date +%s)))
+  n=$((n < $1 ? n : $1))
+  echo $((n < 1 ? 1 : n))
+}
+
+# A Python that has PyTorch; PyTorch's own libraries of CUDA are used by both sides.
+find_python() {
+  local p
+  for p in python3 /usr/bin/python3; do
+    if "$p" -c 'import torch' 2>/dev/null; then
+      python=$p
+      LD_LIBRARY_PATH+=$("$p" -c 'import nvidia, glob
+print("".join(":" + d for p in nvidia.__path__ for d in sorted(glob.glob(p + "/*/lib"))))' \
+        2>/dev/null)
+      return
+    fi
+  done
+}
+
+describe() {
+  figure date "\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\""
+  figure commit "\"$(git -C "$root" rev-parse --short HEAD 2>/dev/null)\""
+  local what
+  for what in name driver_version memory.total; do
+    figure "gpu_$what" "\"$(nvidia-smi --query-gpu=$what --format=csv,noheader 2>/dev/null |
+      head -n 1 | plain)\""
+  done
+  figure nvcc "\"$(nvcc --version 2>/dev/null | sed -n 's/.*release //p' | plain)\""
+  [ -z "$python" ] || figure torch "\"$("$python" -c 'import torch
+print(torch.__version__, torch.version.cuda, torch.backends.cudnn.version())' 2>&1 | plain)\""
+}
+
+# All of the table at once: they compare, nobody times them.
+table_steps() {
+  local name names=(golden)
+  export CATENA_TESTS_DIR=$root/tests CATENA_TEST_BACKEND=cuda
+  export CATENA_FUZZ_CALLS=${short:+5}
+  export CATENA_FUZZ_CALLS=${CATENA_FUZZ_CALLS:-100}
+  begin golden "$(left 150)" "$bin/catena-golden" "$golden" --backend cuda ${short:+--name 's*'}
+  for name in "${table[@]}" cuda-kernels; do
+    [ -z "$short" ] || [ "$name" != ops ] || continue
+    begin "$name" "$(left 150)" "$bin/$name-test" ${short:+--test-case='*a*'}
+    names+=("$name")
+  done
+  finish "${names[@]}"
+}
+
+pairs() {
+  local limit=$1 variants=$2
+  shift 2
+  limit=$(left "$limit")
+  [ -n "$python" ] && [ "$limit" -gt 20 ] || return 0
+  step "pairs_${variants%%[,+]*}" "$limit" env TORCHINDUCTOR_CACHE_DIR="$out/inductor" \
+    "$python" -B -u "$root/bench/peers/pair.py" "$bin/catena-bench" --out "$out/pairs.jsonl" \
+    --seconds $((limit - 15)) --variants "$variants" "$@"
+}
+
+sanitizer() {
+  command -v compute-sanitizer >/dev/null && [ "$(left 60)" -gt 20 ] || return 0
+  step sanitizer "$(left 60)" compute-sanitizer --error-exitcode 3 "$bin/catena-golden" \
+    "$golden" --backend cuda --kind function --name 's*'
+  step sanitizer_race "$(left 30)" compute-sanitizer --tool racecheck --error-exitcode 3 \
+    "$bin/catena-golden" "$golden" --backend cuda --kind function --name sum
+}
+
+benchmarks() {
+  : >"$out/pairs.jsonl"
+  pairs 160 eager+tf32,channels_last+tf32,eager \
+    resnet50:train:float32:32 vgg_cifar:train resnet50:infer:float32:32 mnist_mlp lenet5 \
+    googlenet:infer resnet50:train:float16:32 resnet50:infer:float16:32 vgg_cifar:train:float16 \
+    googlenet:infer:float16 mnist_mlp:train:float16 lenet5:train:float16
+  sanitizer
+  pairs 110 compile+channels_last+tf32,graphs+channels_last+tf32 \
+    resnet50:infer:float32:32 vgg_cifar:train resnet50:train:float32:32 mnist_mlp lenet5 \
+    googlenet:infer
+  step ops "$(left 40)" "$bin/catena-bench" ops --backend cuda
 }
 
 run() {
-  out=${OUT:-$gpu/out} failed=0
+  short=${1:-} out=${OUT:-$gpu/out} failed=0 python='' end=$(($(date +%s) + 530))
+  bin=$gpu/tests golden=$root/tests/golden
   mkdir -p "$out"
   : >"$out/log"
   : >"$out/figures"
   export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$gpu/lib:$gpu/carried
-  export CATENA_CACHE_DIR=$gpu/cache
-  if ! ldconfig -p | grep -q libnvrtc && [ ! -e /usr/local/cuda/lib64/libnvrtc.so ]; then
-    # only in the packages of a Python, then
-    LD_LIBRARY_PATH+=$(python3 -c 'import nvidia, glob
-print("".join(":" + d for p in nvidia.__path__ for d in glob.glob(p + "/*/lib")))' 2>/dev/null)
-  fi
-  local bin=$gpu/tests golden=$root/tests/golden
-  step info 30 "$bin/catena" info
-  step golden 240 "$bin/catena-golden" "$golden" --backend cuda
-  step golden_cached 60 "$bin/catena-golden" "$golden" --backend cuda --kind function --name 'r*'
-  if command -v compute-sanitizer >/dev/null; then
-    step sanitizer 90 compute-sanitizer --error-exitcode 3 "$bin/catena-golden" "$golden" \
-      --backend cuda --kind function --name 's*'
-  fi
-  step ops 60 "$bin/catena-bench" ops --backend cuda
+  [ -n "$short" ] || find_python
+  export CATENA_CACHE_DIR=${GPU_CACHE:-$gpu/run-cache}
+  mkdir -p "$CATENA_CACHE_DIR"
+  tar xzf "$gpu/cache.tar.gz" -C "$CATENA_CACHE_DIR" --strip-components=1 --no-same-owner
+  chmod -R go-w "$CATENA_CACHE_DIR"
+  describe
+  step info "$(left 30)" "$bin/catena" info
+  table_steps
+  step device "$(left 60)" "$bin/cuda-device-test"
+  step steps_mnist "$(left 30)" "$bin/catena-bench" --workload mnist_mlp --backend cuda --iters 2
+  [ -n "$short" ] || benchmarks
   figure failed "$failed"
   { printf '{\n'; sed '$ s/,$//' "$out/figures"; printf '}\n'; } >"$out/figures.json"
-  rm -f "$out/figures" "$out/step"
+  rm -rf "$out/figures" "$out/inductor"
   return "$failed"
 }
 
 case ${1:-} in
   pack) pack ;;
-  '') run ;;
-  *) echo 'usage: tests/gpu.sh [pack]' >&2; exit 2 ;;
+  short | '') run "$@" ;;
+  *) echo 'usage: tests/gpu.sh [pack | short]' >&2; exit 2 ;;
 esac

@@ -8,9 +8,7 @@ namespace {
 
 std::string code_for(const Device& d, const std::string& source) {
   if (!nvrtc_why().empty()) sdk::fail(CTN_EUNSUPPORTED, "cuda: ", nvrtc_why());
-  std::string key = "NVRTC " + nvrtc_version() + "\n";
-  for (const std::string& o : nvrtc_options(d.major, d.minor)) key += o + "\n";
-  key += source;
+  const std::string key = code_key(d.major, d.minor, source);
   std::string code = cache_get(key);
   if (!code.empty()) return code;
   code = nvrtc_compile(source, d.major, d.minor).code;
@@ -19,6 +17,12 @@ std::string code_for(const Device& d, const std::string& source) {
 }
 
 }  // namespace
+
+std::string code_key(int major, int minor, const std::string& source) {
+  std::string key = "NVRTC " + nvrtc_version() + "\n";
+  for (const std::string& o : nvrtc_options(major, minor)) key += o + "\n";
+  return key + source;
+}
 
 CUmodule load_module(Device& d, const std::string& source) {
   const std::string code = code_for(d, source);

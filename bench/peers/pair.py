@@ -2,10 +2,11 @@
 line: what is compared, then for each comparison the medians of paired ratios, ours over PyTorch's.
 
 usage: pair.py BENCH [--backend cuda] [--rounds N] [--iters N] [--warmup N] [--seconds S]
-               [--variants V,V...] WORKLOAD[:MODE[:DTYPE[:BATCH]]] ...
+               [--variants V,V...] [--out FILE] WORKLOAD[:MODE[:DTYPE[:BATCH]]] ...
 
 Variants are torch_bench.py's, with "+tf32" where float32 may be multiplied as TF32. A comparison
-that fails, or for which the seconds no longer suffice, is a line that says so.
+that fails, or for which the seconds no longer suffice, is a line that says so. --out appends the
+lines to a file too.
 """
 import argparse
 import gc
@@ -46,6 +47,14 @@ class Ours:
         self.process.kill()
         self.process.communicate()
         self.errors.close()
+
+
+def tell(line, file):
+    text = json.dumps(line)
+    print(text, flush=True)
+    if file:
+        with open(file, 'a', encoding='utf-8') as f:
+            f.write(text + '\n')
 
 
 def describe(device):
@@ -111,6 +120,7 @@ def main():
     p.add_argument('--rounds', type=int, default=5)
     p.add_argument('--iters', type=int, default=20)
     p.add_argument('--warmup', type=int, default=5)
+    p.add_argument('--out')
     p.add_argument('--threads', type=int, default=1)
     p.add_argument('--seconds', type=float, default=1e9)
     p.add_argument('--variants', default='eager,eager+tf32,channels_last+tf32')
@@ -119,7 +129,7 @@ def main():
     device = 'cuda' if torch.cuda.is_available() and a.backend == 'cuda' else 'cpu'
     torch.set_num_threads(a.threads)
     torch.backends.cudnn.benchmark = True
-    print(json.dumps(describe(device)), flush=True)
+    tell(describe(device), a.out)
     failed = 0
     for what in a.what:
         line = {'pair': what, 'backend': a.backend, 'device': device}
@@ -133,7 +143,7 @@ def main():
         gc.collect()
         if device == 'cuda':
             torch.cuda.empty_cache()
-        print(json.dumps(line), flush=True)
+        tell(line, a.out)
     return failed != 0
 
 

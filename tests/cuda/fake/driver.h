@@ -3,9 +3,10 @@
 
 #include <cstdint>
 
-// devices: how many there are, before cuInit. memory: bytes a device has. fail_alloc: the n-th
-// allocation of device memory from now fails, and all after it until this is set again (0: none).
-// fault: the n-th kernel from now, when it runs, breaks
+// devices: how many there are, before cuInit (otherwise FAKE_CUDA_DEVICES of the environment, or
+// 1). memory: bytes a device has. fail_alloc: the n-th allocation of device memory from now fails,
+// and all after it until this is set again (0: none). fault: the n-th kernel from now, when it
+// runs, breaks
 extern "C" void fake_cuda_set(const char* what, int64_t n);
 // A piece of work at the end of a stream, for the other false libraries.
 extern "C" void fake_cuda_enqueue(void* stream, void (*work)(void*), void* arg);

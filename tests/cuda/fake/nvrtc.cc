@@ -1,5 +1,7 @@
 // A false NVRTC: "compiles" CUDA C with the host's g++ into a shared object, which the false driver
-// loads as a module. An image is the word FAKECUDA, the number of bytes, and the object.
+// loads as a module. An image is the word FAKECUDA, the number of bytes, and the object. Where the
+// environment's FAKE_CUDA_SOURCES names a directory, sources are written there instead, and the
+// modules of 0 bytes hold kernels that do nothing.
 #include <nvrtc.h>
 
 #include <fcntl.h>
@@ -74,7 +76,25 @@ int run(const std::vector<std::string>& words, const std::string& log) {
   return status;
 }
 
+void set_image(_nvrtcProgram& p, const std::string& code) {
+  const uint64_t bytes = code.size();
+  p.image = "FAKECUDA";
+  p.image.append(reinterpret_cast<const char*>(&bytes), sizeof bytes);
+  p.image += code;
+}
+
+// Named after what it is, so that each is there once.
+void keep_source(_nvrtcProgram& p, const std::string& directory) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : p.source) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  if (write_file(directory + "/" + std::to_string(hash) + ".cu", p.source))
+    set_image(p, "");
+  else
+    p.log = "cannot write to " + directory;
+}
+
 void compile(_nvrtcProgram& p) {
+  if (const char* directory = std::getenv("FAKE_CUDA_SOURCES")) return keep_source(p, directory);
   std::string base = std::filesystem::temp_directory_path() / "fake-nvrtc-XXXXXX";
   if (!mkdtemp(base.data())) {
     p.log = "no directory for temporary files";
@@ -86,13 +106,7 @@ void compile(_nvrtcProgram& p) {
       {"g++", "-x", "c++", "-std=c++17", "-O1", "-w", "-fPIC", "-shared", "-fno-gnu-unique",
        "-ffp-contract=off", "-fno-math-errno", "-include", FAKE_WORDS, source, "-o", object, "-lm"},
       log);
-  if (status == 0) {
-    const std::string code = read_file(object);
-    const uint64_t bytes = code.size();
-    p.image = "FAKECUDA";
-    p.image.append(reinterpret_cast<const char*>(&bytes), sizeof bytes);
-    p.image += code;
-  }
+  if (status == 0) set_image(p, read_file(object));
   p.log = read_file(log);
   for (const std::string& name : {source, object, log}) unlink(name.c_str());
   rmdir(base.c_str());

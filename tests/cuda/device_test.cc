@@ -1,0 +1,202 @@
+// What must hold on any GPU, real or false: several threads at once, memory that runs out and comes
+// back, errors that show later, copies between devices. Needs none of the false driver's controls;
+// whoever runs it has the device to himself.
+#include <catena/catena.hpp>
+
+#include <atomic>
+#include <exception>
+#include <thread>
+
+#include "main.h"
+
+using namespace catena;
+
+namespace {
+
+using Floats = std::vector<float>;
+
+Floats counting(size_t n, size_t from = 0) {
+  Floats out(n);
+  for (size_t k = 0; k < n; ++k) out[k] = static_cast<float>((k + from) % 17) / 8 - 1;
+  return out;
+}
+
+int device_count() {
+  int n = 0;
+  try {
+    for (;; ++n) Context("cuda:" + std::to_string(n));
+  } catch (const DeviceError&) {
+    return n;
+  }
+}
+
+// Memory that the device has free, and what the context has of it.
+ctn_device_stats stats(const Context& ctx, const std::string& device = "cuda:0") {
+  return ctx.memory(device);
+}
+
+struct Net : Chain {
+  L::Linear l1 = child("l1", L::Linear(40, 60, {.initialW = 0.01}));
+  L::Linear l2 = child("l2", L::Linear(60, 10, {.initialW = 0.02}));
+  Variable operator()(const Variable& x) const { return l2(F::tanh(l1(x))); }
+};
+
+// Weights after some steps that keep many pieces of work queued.
+Floats trained(const std::string& device, size_t data) {
+  const Context ctx(ContextOptions{.device = device, .threads = 1, .seed = 1});
+  Net net;
+  optimizers::Adam adam;
+  adam.setup(net);
+  const Variable x(Array::from<float>(counting(8 * 40, data), {8, 40}), false);
+  const Variable t(Array::from<float>(counting(8 * 10, data), {8, 10}), false);
+  for (int k = 0; k < 12; ++k) {
+    net.cleargrads();
+    F::mean_squared_error(net(x), t).backward();
+    adam.update();
+  }
+  Floats all;
+  for (const auto& [path, p] : net.namedparams())
+    for (const float v : p.array().to_vector<float>()) all.push_back(v);
+  return all;
+}
+
+// New arrays of undefined content until there is no memory; the last failure's text.
+std::string fill_up(const Context& ctx, int64_t each, std::vector<Array>& held) {
+  for (;;) {
+    ctn_array a = nullptr;
+    const ctn_status s = ctn_array_new(ctx.get(), float32, 1, &each, &a);
+    if (s != CTN_OK) {
+      CHECK(s == CTN_ENOMEM);
+      return ctn_error_message();
+    }
+    held.emplace_back(a);
+    REQUIRE(held.size() < 100);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("threads with contexts of their own give what one thread gives") {
+  const int devices = device_count();
+  REQUIRE(devices > 0);
+  constexpr size_t kThreads = 4;
+  std::vector<Floats> alone, together(kThreads);
+  for (size_t k = 0; k < kThreads; ++k)
+    alone.push_back(trained("cuda:" + std::to_string(k % static_cast<size_t>(devices)), k));
+  CHECK(alone[0] != alone[1]);
+  std::vector<std::thread> threads;
+  std::vector<std::exception_ptr> failures(kThreads);
+  for (size_t k = 0; k < kThreads; ++k)
+    threads.emplace_back([&, k] {
+      try {
+        together[k] = trained("cuda:" + std::to_string(k % static_cast<size_t>(devices)), k);
+      } catch (...) {
+        failures[k] = std::current_exception();
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  for (const std::exception_ptr& e : failures)
+    if (e) std::rethrow_exception(e);
+  CHECK(together == alone);  // to the bit
+}
+
+TEST_CASE("threads share a context") {
+  const Context ctx(ContextOptions{.device = "cuda", .threads = 1});
+  std::atomic<int> right{0};
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 4; ++k)
+    threads.emplace_back([&, k] {
+      ctx.make_current();
+      for (int round = 0; round < 10; ++round) {
+        Variable y(Array::full({1000}, k), false);
+        for (int step = 0; step < 20; ++step) y = y + 1.0f;
+        right += y.array().to_vector<float>() == Floats(1000, static_cast<float>(k + 20));
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(right == 40);
+}
+
+TEST_CASE("all the memory there is: an error that names the holders, and everything goes on") {
+  const Context ctx("cuda");
+  const Array kept = Array::from<float>(counting(5000), {5000});
+  const uint64_t total = stats(ctx).total;
+  const auto each = static_cast<int64_t>(total / 16 / sizeof(float));
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Array> held;
+    const std::string text = fill_up(ctx, each, held);
+    CAPTURE(text);
+    CHECK(held.size() > 8);
+    CHECK(text.find("out of memory: ") == 0);
+    CHECK(text.find("largest holders") != std::string::npos);
+    CHECK(kept.to_vector<float>() == counting(5000));
+    held.pop_back();
+    held.emplace_back(Array::full({each}, 2));  // there is room for one again
+    CHECK(F::max(F::get_item(Variable(held.back()), {slice(each - 3, each)})).item() == 2);
+  }
+  const ctn_device_stats before = stats(ctx);
+  CHECK(before.cached > 0);
+  Context(ctx).trim();
+  const ctn_device_stats after = stats(ctx);
+  CHECK(after.free >= before.free + before.cached);
+  CHECK(after.used == before.used);
+  CHECK(kept.to_vector<float>() == counting(5000));
+}
+
+TEST_CASE("cached blocks are given back before anybody is told that there is no memory") {
+  const Context ctx("cuda");
+  const auto part = [&](uint64_t of, uint64_t n) {
+    return static_cast<int64_t>(stats(ctx).total / of * n / sizeof(float));
+  };
+  const int64_t small = part(16, 1), most = part(16, 13);
+  for (int round = 0; round < 3; ++round) {
+    {
+      std::vector<Array> held;
+      fill_up(ctx, small, held);
+    }
+    CHECK(stats(ctx).cached > stats(ctx).total / 2);
+    ctn_array a = nullptr;
+    check(ctn_array_new(ctx.get(), float32, 1, &most, &a));
+    const Array large(a);
+    CHECK(stats(ctx).used >= static_cast<uint64_t>(most) * sizeof(float));
+  }
+}
+
+TEST_CASE("a limit of the context's own") {
+  const Context ctx(ContextOptions{.device = "cuda", .threads = 1, .memory_limit = 16 << 20});
+  const Array kept = Array::full({1000}, 3);
+  CHECK_THROWS_WITH_AS(Array::full({8 << 20}, 0), doctest::Contains("limit"), OutOfMemory);
+  { const Array a = Array::full({2 << 20}, 1); }
+  const Array b = Array::full({3 << 20}, 4);  // more than is left beside what is cached
+  CHECK(F::min(Variable(b)).item() == 4);
+  CHECK(kept.to_vector<float>() == Floats(1000, 3));
+}
+
+TEST_CASE("an error of the data shows at the next wait, once, and names the op") {
+  Context ctx("cuda");
+  const Variable x(Array::from<float>(counting(6), {3, 2}), false);
+  const Variable bad(Array::of<int32_t>({0, 9}), false);
+  ctx.synchronize();
+  const Variable y = F::embed_id(bad, x);
+  CHECK_THROWS_WITH_AS(ctx.synchronize(), doctest::Contains("embed_id"), Error);
+  ctx.synchronize();
+  CHECK(F::relu(x).array().to_vector<float>().size() == 6);
+}
+
+TEST_CASE("copies between devices, and gradients that go back") {
+  if (device_count() < 2) return catena_test::skip("there is one device");
+  Context ctx("cuda:0");
+  const Floats values = counting(700'000);
+  const Variable x(Array::from<float>(values, {700'000}));
+  for (int round = 0; round < 3; ++round) {
+    const Variable there = F::copy(x * 2.0f, 1);
+    CHECK(there.array().spec().device.id == 1);
+    F::sum(F::copy(there * there, 0)).backward();
+  }
+  const Array g = x.grad().array();
+  CHECK(g.spec().device.id == 0);
+  Floats want;
+  for (const float v : values) want.push_back(24 * v);
+  CHECK(g.to_vector<float>() == want);
+  CHECK(stats(ctx, "cuda:1").held > 0);
+}
