@@ -88,7 +88,7 @@ struct Call {
   ctn_tensor* tensors = tensor_room.data();
   ctn_value* attrs = attr_room.data();
   Device* device = nullptr;
-  uint32_t flags;
+  uint64_t flags;
 
   Call(Context& c, const Op& o, std::span<Variable* const> given, std::span<const ctn_value> values)
       : ctx(c), op(o), in(given), flags(c.config().flags()) {

@@ -2,8 +2,10 @@
 // that reading flags costs two loads.
 #include "core/config.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "core/error.h"
 #include "core/sys/thread_number.h"
@@ -12,68 +14,135 @@
 namespace catena {
 namespace {
 
-struct FlagKey {
+enum class Kind : uint8_t { kBool, kTernary, kBytes };
+
+// A key: the field of the word that flags() gives, and what a fresh context has there.
+struct Key {
   std::string_view name;
-  uint32_t bit;
-};
-constexpr FlagKey kFlagKeys[] = {
-    {"train", kTrain},
-    {"enable_backprop", kEnableBackprop},
-    {"type_check", kTypeCheck},
-    {"debug", kDebug},
-    {"lazy_grad_sum", kLazyGradSum},
-    {"keep_graph_on_report", kKeepGraphOnReport},
-    {"cudnn_deterministic", kCudnnDeterministic},
-    {"autotune", kAutotune},
-    {"warn_nondeterministic", kWarnNondeterministic},
-};
-constexpr std::string_view kTernaryKeys[] = {"use_cudnn", "use_cudnn_tensor_core", "use_ideep"};
+  Kind kind;
+  uint8_t shift, width;
+  uint64_t first;
 
-uint32_t flag_of(std::string_view key) {
-  for (const FlagKey& k : kFlagKeys)
-    if (k.name == key) return k.bit;
-  return 0;
+  constexpr uint64_t mask() const { return ((uint64_t{1} << width) - 1) << shift; }
+  constexpr uint64_t field(uint64_t word) const { return (word & mask()) >> shift; }
+};
+enum : uint64_t { kAuto, kAlways, kNever };
+constexpr std::string_view kTernaryTexts[] = {"auto", "always", "never"};  // by number
+
+constexpr Key kKeys[] = {
+    {"train", Kind::kBool, 0, 1, true},
+    {"enable_backprop", Kind::kBool, 1, 1, true},
+    {"type_check", Kind::kBool, 2, 1, true},
+    {"debug", Kind::kBool, 3, 1, false},
+    {"lazy_grad_sum", Kind::kBool, 4, 1, false},
+    {"keep_graph_on_report", Kind::kBool, 5, 1, false},
+    {"cudnn_deterministic", Kind::kBool, 6, 1, false},
+    {"autotune", Kind::kBool, 7, 1, false},
+    {"warn_nondeterministic", Kind::kBool, 8, 1, false},
+    {"cudnn_fast_batch_normalization", Kind::kBool, 9, 1, false},
+    {"use_cudnn", Kind::kTernary, 16, 2, kAuto},
+    {"use_cudnn_tensor_core", Kind::kTernary, 18, 2, kAuto},
+    {"use_ideep", Kind::kTernary, 20, 2, kNever},
+    {"max_workspace_size", Kind::kBytes, 24, 40, 8 << 20},
+};
+static_assert(kKeys[0].mask() == kTrain && kKeys[1].mask() == kEnableBackprop &&
+              kKeys[2].mask() == kTypeCheck && kKeys[3].mask() == kDebug);
+
+const Key* find_key(std::string_view name) {
+  for (const Key& k : kKeys)
+    if (k.name == name) return &k;
+  return nullptr;
+}
+const Key& known_key(std::string_view name) {
+  if (const Key* key = find_key(name)) return *key;
+  fail(CTN_EINTERNAL, "config has no key '" + std::string(name) + "'");
 }
 
-bool is_ternary(std::string_view key) {
-  for (std::string_view k : kTernaryKeys)
-    if (k == key) return true;
-  return false;
+bool is_own(std::string_view key) { return key.starts_with("user_"); }
+
+std::optional<uint64_t> ternary_of(std::string_view text) {
+  for (uint64_t k = 0; k < std::size(kTernaryTexts); ++k)
+    if (text == kTernaryTexts[k]) return k;
+  return std::nullopt;
 }
 
-constexpr const char* kTernaryTexts = "'always', 'auto' or 'never'";
+constexpr const char* kTernaryChoice = "'always', 'auto' or 'never'";
+constexpr const char* kByteRange = "a number of bytes from 0 to 2^40 - 1";
 
-bool is_ternary_text(std::string_view text) {
-  return text == "always" || text == "auto" || text == "never";
+// The field's number; nothing if the key does not take such a value.
+std::optional<uint64_t> field_of(const Key& key, const ctn_value& v) {
+  switch (key.kind) {
+    case Kind::kBool:
+      if (v.kind != CTN_BOOL) return std::nullopt;
+      return v.u.i != 0;
+    case Kind::kTernary:
+      if (v.kind != CTN_STR) return std::nullopt;
+      return ternary_of({v.u.s, v.n});
+    default:
+      if (v.kind != CTN_INT || v.u.i < 0 || v.u.i >> key.width) return std::nullopt;
+      return static_cast<uint64_t>(v.u.i);
+  }
+}
+
+void put_field(const Key& key, uint64_t word, ctn_value* out) {
+  const uint64_t field = key.field(word);
+  if (key.kind == Kind::kTernary) {
+    out->kind = CTN_STR;
+    out->u.s = kTernaryTexts[field].data();
+    out->n = static_cast<uint32_t>(kTernaryTexts[field].size());
+    return;
+  }
+  out->kind = key.kind == Kind::kBool ? CTN_BOOL : CTN_INT;
+  out->u.i = static_cast<int64_t>(field);
 }
 
 void check_key(std::string_view key) {
-  if (!flag_of(key) && !is_ternary(key) && !key.starts_with("user_"))
+  if (!find_key(key) && !is_own(key))
     fail(CTN_EINVAL, "config has no key '" + std::string(key) + "' (own keys start with user_)");
 }
 
-void check_value(std::string_view key, const ctn_value& v) {
-  check_key(key);
-  const std::string name(key);
+void check_value(std::string_view name, const ctn_value& v) {
+  check_key(name);
+  const std::string text(name);
   if (const std::string fault = value_fault(v); !fault.empty())
-    fail(CTN_EINVAL, "config '" + name + "' is " + fault);
+    fail(CTN_EINVAL, "config '" + text + "' is " + fault);
   const char* takes = nullptr;
-  if (is_ternary(key)) {
-    if (v.kind != CTN_STR || !is_ternary_text({v.u.s, v.n})) takes = kTernaryTexts;
-  } else if (flag_of(key)) {
-    if (v.kind != CTN_BOOL) takes = "a bool";
+  if (const Key* key = find_key(name)) {
+    if (!field_of(*key, v))
+      takes = key->kind == Kind::kBool      ? "a bool"
+              : key->kind == Kind::kTernary ? kTernaryChoice
+                                            : kByteRange;
   } else if (v.kind != CTN_BOOL && v.kind != CTN_INT && v.kind != CTN_STR) {
     takes = "a bool, an int or a string";
   }
-  if (takes) fail(CTN_EINVAL, "config '" + name + "' takes " + takes + ", not " + value_text(v));
+  if (takes) fail(CTN_EINVAL, "config '" + text + "' takes " + takes + ", not " + value_text(v));
 }
 
-// Empty unless the variable is set.
-std::string env_ternary(const char* variable) {
+// ---- environment
+
+bool env_true(const char* name) {
+  const char* v = secure_getenv(name);
+  return v && std::strcmp(v, "0") != 0 && *v;
+}
+
+// Nothing unless the variable is set.
+std::optional<uint64_t> env_ternary(const char* variable) {
   const char* text = secure_getenv(variable);
-  if (text && !is_ternary_text(text))
-    fail(CTN_EINVAL, std::string(variable) + "='" + text + "' is not " + kTernaryTexts);
-  return text ? text : "";
+  if (!text) return std::nullopt;
+  const std::optional<uint64_t> value = ternary_of(text);
+  if (!value) fail(CTN_EINVAL, std::string(variable) + "='" + text + "' is not " + kTernaryChoice);
+  return value;
+}
+
+std::optional<uint64_t> env_bytes(const char* variable) {
+  const char* text = secure_getenv(variable);
+  if (!text) return std::nullopt;
+  const std::string_view all(text);
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(all.begin(), all.end(), value);
+  if (error != std::errc() || end != all.end() || value >> 40)
+    fail(CTN_EINVAL, std::string(variable) + "='" + text + "' is not " + kByteRange);
+  return value;
 }
 
 uint64_t next_config() {
@@ -84,43 +153,40 @@ uint64_t next_config() {
 // The calling thread's overrides for one Config.
 struct ThreadSlot {
   uint64_t config;
-  uint32_t mask, bits;
+  uint64_t mask, bits;
 };
 thread_local ThreadSlot t_slot{0, 0, 0};
 
-bool env_true(const char* name) {
-  const char* v = secure_getenv(name);
-  return v && std::strcmp(v, "0") != 0 && *v;
-}
-
 }  // namespace
 
-Config::Config(bool use_env) : global_(kTrain | kEnableBackprop | kTypeCheck), id_(next_config()) {
-  for (std::string_view key : {"use_cudnn", "use_cudnn_tensor_core"})
-    values_.emplace(key, std::string("auto"));
-  values_.emplace("use_ideep", std::string("never"));
+Config::Config(bool use_env) : global_(0), id_(next_config()) {
+  const auto preset = [&](std::string_view name, uint64_t field) {
+    const Key& key = known_key(name);
+    set_global(key.mask(), field << key.shift);
+  };
+  for (const Key& key : kKeys) preset(key.name, key.first);
   if (!use_env) return;
-  uint32_t flags = global_.load();
-  if (env_true("CHAINER_DEBUG")) flags |= kDebug;
-  if (env_true("CATENA_AUTOTUNE")) flags |= kAutotune;
-  if (env_true("CHAINER_LAZY_GRAD_SUM")) flags |= kLazyGradSum;
-  if (env_true("CHAINER_KEEP_GRAPH_ON_REPORT")) flags |= kKeepGraphOnReport;
+  if (env_true("CHAINER_DEBUG")) preset("debug", true);
+  if (env_true("CATENA_AUTOTUNE")) preset("autotune", true);
+  if (env_true("CHAINER_LAZY_GRAD_SUM")) preset("lazy_grad_sum", true);
+  if (env_true("CHAINER_KEEP_GRAPH_ON_REPORT")) preset("keep_graph_on_report", true);
   const char* check = secure_getenv("CHAINER_TYPE_CHECK");
-  if (check && std::strcmp(check, "0") == 0) flags &= ~kTypeCheck;
-  global_.store(flags);
+  if (check && std::strcmp(check, "0") == 0) preset("type_check", false);
   const char* cudnn = secure_getenv("CHAINER_CUDNN");
   const bool off = cudnn && std::strcmp(cudnn, "0") == 0;  // then the next is not even read
-  const std::string use_cudnn = off ? "never" : env_ternary("CHAINER_USE_CUDNN");
-  const std::string use_ideep = env_ternary("CHAINER_USE_IDEEP");
-  if (!use_cudnn.empty()) values_["use_cudnn"] = use_cudnn;
-  if (!use_ideep.empty()) values_["use_ideep"] = use_ideep;
+  if (off) preset("use_cudnn", kNever);
+  if (const auto use = off ? std::nullopt : env_ternary("CHAINER_USE_CUDNN"))
+    preset("use_cudnn", *use);
+  if (const auto use = env_ternary("CHAINER_USE_IDEEP")) preset("use_ideep", *use);
+  if (const auto bytes = env_bytes("CATENA_MAX_WORKSPACE_SIZE"))
+    preset("max_workspace_size", *bytes);
 }
 
 Config::~Config() = default;
 
 Config::Overlay& Config::overlay() const { return overlays_[thread_number()]; }
 
-uint32_t Config::flags() const {
+uint64_t Config::flags() const {
   if (t_slot.config != id_) {
     std::lock_guard lock(mutex_);
     const auto it = overlays_.find(thread_number());
@@ -128,50 +194,42 @@ uint32_t Config::flags() const {
     t_slot.bits = it == overlays_.end() ? 0 : it->second.bits;
     t_slot.config = id_;
   }
-  const uint32_t global = global_.load(std::memory_order_relaxed);
+  const uint64_t global = global_.load(std::memory_order_relaxed);
   return (global & ~t_slot.mask) | (t_slot.bits & t_slot.mask);
 }
 
-void Config::set_global(std::string_view key, const ctn_value& value) {
-  check_value(key, value);
-  if (const uint32_t bit = flag_of(key)) {
-    if (value.u.i)
-      global_.fetch_or(bit);
-    else
-      global_.fetch_and(~bit);
-    return;
-  }
-  std::lock_guard lock(mutex_);
-  Value& slot = values_[std::string(key)];
-  if (value.kind == CTN_STR)
-    slot = std::string(value.u.s, value.n);
-  else if (value.kind == CTN_BOOL)
-    slot = value.u.i != 0;
-  else
-    slot = value.u.i;
+void Config::set_global(uint64_t mask, uint64_t bits) {
+  uint64_t old = global_.load(std::memory_order_relaxed);
+  while (!global_.compare_exchange_weak(old, (old & ~mask) | bits, std::memory_order_relaxed))
+    continue;
 }
 
-void Config::set_local(std::string_view key, const ctn_value* value) {
+void Config::set_global(std::string_view name, const ctn_value& value) {
+  check_value(name, value);
+  if (const Key* key = find_key(name))
+    return set_global(key->mask(), field_of(*key, value).value() << key->shift);
+  std::lock_guard lock(mutex_);
+  values_[std::string(name)] = own_value(value);
+}
+
+void Config::set_local(std::string_view name, const ctn_value* value) {
   const bool remove = !value || value->kind == CTN_ABSENT;
   if (remove)
-    check_key(key);
+    check_key(name);
   else
-    check_value(key, *value);
+    check_value(name, *value);
   std::lock_guard lock(mutex_);
   Overlay& o = overlay();
-  if (const uint32_t bit = flag_of(key)) {
-    o.mask = remove ? o.mask & ~bit : o.mask | bit;
-    o.bits = !remove && value->u.i ? o.bits | bit : o.bits & ~bit;
+  if (const Key* key = find_key(name)) {
+    const uint64_t mask = key->mask();
+    o.mask = remove ? o.mask & ~mask : o.mask | mask;
+    o.bits &= ~mask;
+    if (!remove) o.bits |= field_of(*key, *value).value() << key->shift;
     t_slot = {id_, o.mask, o.bits};
-  } else if (remove) {
-    const auto it = o.values.find(key);
-    if (it != o.values.end()) o.values.erase(it);
-  } else if (value->kind == CTN_STR) {
-    o.values[std::string(key)] = std::string(value->u.s, value->n);
-  } else if (value->kind == CTN_BOOL) {
-    o.values[std::string(key)] = value->u.i != 0;
-  } else {
-    o.values[std::string(key)] = value->u.i;
+  } else if (!remove) {
+    o.values[std::string(name)] = own_value(*value);
+  } else if (const auto it = o.values.find(name); it != o.values.end()) {
+    o.values.erase(it);
   }
   forget_if_empty();
 }
@@ -184,36 +242,29 @@ void Config::forget_if_empty() {
     overlays_.erase(it);
 }
 
-void Config::get(std::string_view key, ctn_value* out) const {
+void Config::get(std::string_view name, ctn_value* out) const {
   *out = ctn_value{};
-  if (const uint32_t bit = flag_of(key)) {
-    out->kind = CTN_BOOL;
-    out->u.i = (flags() & bit) != 0;
-    return;
-  }
+  if (const Key* key = find_key(name)) return put_field(*key, flags(), out);
   std::lock_guard lock(mutex_);
-  const Value* found = find_local(key);
+  const Value* found = find_local(name);
   if (!found) {
-    const auto it = values_.find(key);
-    if (it == values_.end()) fail(CTN_ENOTFOUND, "config has no key '" + std::string(key) + "'");
+    const auto it = values_.find(name);
+    if (it == values_.end()) fail(CTN_ENOTFOUND, "config has no key '" + std::string(name) + "'");
     found = &it->second;
   }
   put(*found, out);
 }
 
-void Config::get_local(std::string_view key, ctn_value* out) const {
+void Config::get_local(std::string_view name, ctn_value* out) const {
   *out = ctn_value{};
-  if (const uint32_t bit = flag_of(key)) {
+  if (const Key* key = find_key(name)) {
     flags();  // makes this thread's slot ours
-    if ((t_slot.mask & bit) == 0) return;
-    out->kind = CTN_BOOL;
-    out->u.i = (t_slot.bits & bit) != 0;
+    if (t_slot.mask & key->mask()) put_field(*key, t_slot.bits, out);
     return;
   }
-  if (!is_ternary(key) && key.substr(0, 5) != "user_")
-    fail(CTN_ENOTFOUND, "config has no key '" + std::string(key) + "'");
+  if (!is_own(name)) fail(CTN_ENOTFOUND, "config has no key '" + std::string(name) + "'");
   std::lock_guard lock(mutex_);
-  if (const Value* found = find_local(key)) put(*found, out);
+  if (const Value* found = find_local(name)) put(*found, out);
 }
 
 const Config::Value* Config::find_local(std::string_view key) const {
@@ -221,6 +272,12 @@ const Config::Value* Config::find_local(std::string_view key) const {
   if (o == overlays_.end()) return nullptr;
   const auto it = o->second.values.find(key);
   return it == o->second.values.end() ? nullptr : &it->second;
+}
+
+Config::Value Config::own_value(const ctn_value& v) {
+  if (v.kind == CTN_STR) return std::string(v.u.s, v.n);
+  if (v.kind == CTN_BOOL) return v.u.i != 0;
+  return v.u.i;
 }
 
 void Config::put(const Value& value, ctn_value* out) {
@@ -243,7 +300,7 @@ size_t Config::overriding_threads() const {
   return overlays_.size();
 }
 
-Config::Saved Config::override_local(uint32_t mask, uint32_t bits) {
+Config::Saved Config::override_local(uint64_t mask, uint64_t bits) {
   flags();  // makes this thread's slot ours
   const Saved saved{t_slot.mask, t_slot.bits};
   std::lock_guard lock(mutex_);

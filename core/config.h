@@ -1,6 +1,6 @@
-// Chainer's configuration: global values of a context and overrides of one thread. Boolean keys are
-// bits so that the call path reads all of them at once. Source: Chainer 4.3.1, "Configuring
-// Chainer".
+// Chainer's configuration: global values of a context and overrides of one thread. Its keys are
+// fields of one word, so that the call path reads all of them at once and plans are kept by it.
+// Source: Chainer 4.3.1, "Configuring Chainer".
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
@@ -18,16 +18,12 @@
 
 namespace catena {
 
-enum ConfigFlag : uint32_t {
+// The fields that the core itself reads; config.cc has all of them.
+enum ConfigFlag : uint64_t {
   kTrain = 1u << 0,
   kEnableBackprop = 1u << 1,
   kTypeCheck = 1u << 2,
   kDebug = 1u << 3,
-  kLazyGradSum = 1u << 4,
-  kKeepGraphOnReport = 1u << 5,
-  kCudnnDeterministic = 1u << 6,
-  kAutotune = 1u << 7,
-  kWarnNondeterministic = 1u << 8,
 };
 
 class Config {
@@ -37,8 +33,8 @@ class Config {
   Config(const Config&) = delete;
   Config& operator=(const Config&) = delete;
 
-  // The calling thread's flags.
-  uint32_t flags() const;
+  // The calling thread's keys.
+  uint64_t flags() const;
   void set_global(std::string_view key, const ctn_value& value);
   void set_local(std::string_view key, const ctn_value* value);  // NULL or absent: remove
   void get(std::string_view key, ctn_value* out) const;
@@ -46,34 +42,37 @@ class Config {
 
   // Sets or clears flags for the calling thread; returns what restore_local() needs.
   struct Saved {
-    uint32_t mask, bits;
+    uint64_t mask, bits;
   };
-  Saved override_local(uint32_t mask, uint32_t bits);
+  Saved override_local(uint64_t mask, uint64_t bits);
   void restore_local(Saved saved);
   size_t overriding_threads() const;
 
  private:
   using Value = std::variant<bool, int64_t, std::string>;
   struct Overlay {
-    uint32_t mask = 0, bits = 0;
-    std::map<std::string, Value, std::less<>> values;
+    uint64_t mask = 0, bits = 0;
+    std::map<std::string, Value, std::less<>> values;  // of a program's own keys
   };
   Overlay& overlay() const;
   const Value* find_local(std::string_view key) const;  // under the lock
+  static Value own_value(const ctn_value& v);
   static void put(const Value& value, ctn_value* out);
   void forget_if_empty();
 
-  std::atomic<uint32_t> global_;
+  void set_global(uint64_t mask, uint64_t bits);
+
+  std::atomic<uint64_t> global_;
   const uint64_t id_;
   mutable std::mutex mutex_;
-  std::map<std::string, Value, std::less<>> values_;
-  mutable std::map<uint64_t, Overlay> overlays_;  // by thread number
+  std::map<std::string, Value, std::less<>> values_;  // of a program's own keys
+  mutable std::map<uint64_t, Overlay> overlays_;      // by thread number
 };
 
 // Overrides flags in a scope, as `with chainer.using_config` does.
 class ConfigScope {
  public:
-  ConfigScope(Config& config, uint32_t mask, uint32_t bits)
+  ConfigScope(Config& config, uint64_t mask, uint64_t bits)
       : config_(config), saved_(config.override_local(mask, bits)) {}
   ~ConfigScope() { config_.restore_local(saved_); }
   ConfigScope(const ConfigScope&) = delete;

@@ -46,11 +46,12 @@ void add_tensor(std::vector<uint64_t>& key, const ctn_tensor& t, bool strided) {
 }
 
 bool make_key(std::vector<uint64_t>& key, const Kernel& kernel, const ctn_call_info& call,
-              int32_t device, uint32_t flags) {
+              int32_t device, uint64_t flags) {
   const bool strided = kernel.def.flags & CTN_KERNEL_STRIDED;
   key.reserve(64);
   key.push_back(reinterpret_cast<uintptr_t>(&kernel));
-  key.push_back(uint64_t{flags} << 32 | static_cast<uint32_t>(device));
+  key.push_back(flags);
+  key.push_back(static_cast<uint32_t>(device));
   key.push_back(static_cast<uint64_t>(call.n_in) << 32 | static_cast<uint32_t>(call.n_out));
   for (int32_t i = 0; i < call.n_in; ++i) add_tensor(key, call.in[i], strided);
   // What is asked of the outputs follows from inputs and attributes, but for views.
@@ -90,7 +91,7 @@ size_t PlanCache::Hash::operator()(const Key& key) const {
 }
 
 std::shared_ptr<const Plan> PlanCache::get(const Kernel& kernel, const ctn_call_info& call,
-                                           int32_t device, uint32_t flags) {
+                                           int32_t device, uint64_t flags) {
   Key key;
   if (!make_key(key, kernel, call, device, flags)) return std::make_shared<Plan>(kernel, call);
   {

@@ -42,7 +42,7 @@ class PlanCache {
  public:
   // device: its number in the context. flags: the thread's configuration.
   std::shared_ptr<const Plan> get(const Kernel& kernel, const ctn_call_info& call, int32_t device,
-                                  uint32_t flags);
+                                  uint64_t flags);
 
  private:
   static constexpr size_t kMost = 2048;

@@ -56,7 +56,8 @@ const char* const kFlags[] = {"train",
                               "keep_graph_on_report",
                               "cudnn_deterministic",
                               "autotune",
-                              "warn_nondeterministic"};
+                              "warn_nondeterministic",
+                              "cudnn_fast_batch_normalization"};
 const char* const kTernaries[] = {"use_cudnn", "use_cudnn_tensor_core", "use_ideep"};
 
 // All keys of a context that reads the environment.
@@ -69,6 +70,8 @@ std::string preset() {
   for (const char* key : kFlags)
     if (shown(ctx, key) == "1") all += std::string(key) + " ";
   for (const char* key : kTernaries) all += shown(ctx, key) + " ";
+  if (const std::string bytes = shown(ctx, "max_workspace_size"); bytes != "int 8388608")
+    all += bytes;
   return all;
 }
 
@@ -82,6 +85,7 @@ TEST_CASE("configuration starts as Chainer's") {
   CHECK(shown(ctx, "use_cudnn") == "auto");
   CHECK(shown(ctx, "use_cudnn_tensor_core") == "auto");
   CHECK(shown(ctx, "use_ideep") == "never");
+  CHECK(shown(ctx, "max_workspace_size") == "int 8388608");
 }
 
 TEST_CASE("a thread's own value comes before the global one until it is removed") {
@@ -109,6 +113,24 @@ TEST_CASE("a thread's own value comes before the global one until it is removed"
     REQUIRE_OK(ctn_config_set(ctx, str(key), &absent));
     CHECK(shown(ctx, key) == "always");
   }
+}
+
+TEST_CASE("max_workspace_size is a number of bytes") {
+  const Ctx ctx = context();
+  const int64_t most = (int64_t{1} << 40) - 1;
+  set_global(ctx, "max_workspace_size", of(most));
+  set(ctx, "max_workspace_size", of(0));
+  CHECK(shown(ctx, "max_workspace_size") == "int 0");
+  std::thread([&] {
+    CHECK(shown(ctx, "max_workspace_size") == "int " + std::to_string(most));
+  }).join();
+  for (const ctn_value& v : {of(-1), of(most + 1), of(true), of("8"), of(8.0)})
+    CHECK_FAILS(ctn_config_set(ctx, str("max_workspace_size"), &v), CTN_EINVAL,
+                "takes a number of bytes from 0 to 2^40 - 1, not ");
+  CHECK(shown(ctx, "max_workspace_size") == "int 0");
+  unset(ctx, "max_workspace_size");
+  CHECK(shown(ctx, "max_workspace_size") == "int " + std::to_string(most));
+  CHECK(shown(ctx, "use_cudnn") == "auto");  // the field beside it
 }
 
 TEST_CASE("a thread's own value can be told from the global one") {
@@ -282,6 +304,12 @@ TEST_CASE("Chainer's environment variables preset the global values") {
   CHECK(in_child({{"CHAINER_CUDNN", "1"}}, preset) == usual);
   CHECK(in_child({{"CHAINER_USE_IDEEP", "yes"}}, preset) ==
         "invalid argument: CHAINER_USE_IDEEP='yes' is not 'always', 'auto' or 'never'");
+  CHECK(in_child({{"CATENA_MAX_WORKSPACE_SIZE", "1073741824"}}, preset) ==
+        usual + "int 1073741824");
+  for (const char* bytes : {"", "-1", "8M", "1099511627776"})
+    CHECK(in_child({{"CATENA_MAX_WORKSPACE_SIZE", bytes}}, preset) ==
+          "invalid argument: CATENA_MAX_WORKSPACE_SIZE='" + std::string(bytes) +
+              "' is not a number of bytes from 0 to 2^40 - 1");
 }
 
 TEST_CASE("a context that reads no environment is not told by it") {

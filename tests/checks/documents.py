@@ -12,9 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LINK = re.compile(r'\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)')
 ROW = re.compile(r'^```toml\n(.*?)^```', re.M | re.S)
 VARIABLE = re.compile(
-    r'\b(?:secure_getenv|env_true|env_ternary|safe_env|getenv)\([^"()]*"([A-Z_]+)"')
-FLAG = re.compile(r'\{"(\w+)", k[A-Z]\w+\}')
-TERNARY = re.compile(r'kTernaryKeys\[\] = \{([^}]*)\}')
+    r'\b(?:secure_getenv|env_true|env_ternary|env_bytes|safe_env|getenv)\([^"()]*"([A-Z_]+)"')
+KEY = re.compile(r'\{"(\w+)", Kind::k')
 
 
 def documents():
@@ -35,7 +34,7 @@ def variables_read():
 
 def keys_known():
     text = (ROOT / 'core/config.cc').read_text(encoding='utf-8')
-    return set(FLAG.findall(text)) | set(re.findall(r'"(\w+)"', TERNARY.search(text)[1]))
+    return set(KEY.findall(text))
 
 
 def check_command(tally):

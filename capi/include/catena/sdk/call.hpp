@@ -32,11 +32,22 @@ class Call : public Attrs {
   const ctn_call_info* info_;
 };
 
-// A boolean configuration key in force ("train", "enable_backprop").
-inline bool config(ctn_context ctx, std::string_view key) {
+// A configuration key in force for the calling thread: a boolean ("train", "enable_backprop"), a
+// number ("max_workspace_size"), one of three ("use_cudnn").
+inline ctn_value config_value(ctn_context ctx, std::string_view key) {
   ctn_value v;
   check(api().config_get(ctx, str(key), &v));
-  return v.u.i != 0;
+  return v;
+}
+inline bool config(ctn_context ctx, std::string_view key) {
+  return config_value(ctx, key).u.i != 0;
+}
+inline int64_t config_int(ctn_context ctx, std::string_view key) {
+  return config_value(ctx, key).u.i;
+}
+inline bool config_is(ctn_context ctx, std::string_view key, std::string_view text) {
+  const ctn_value v = config_value(ctx, key);
+  return v.kind == CTN_STR && std::string_view(v.u.s, v.n) == text;
 }
 
 // A type check that data cannot say, in the words of those that it can: `label` is the op's, the
