@@ -1,6 +1,7 @@
 // The backend table: every entry turns numbers and pointers of the runtime into our own and lets no
 // exception out. Nothing of CUDA is opened before the first of them needs it.
 #include <cuda/backend.h>
+#include <cuda/dnn_status.h>
 #include <cuda/memory.h>
 #include <cuda/nvrtc.h>
 #include <cuda/program.h>
@@ -26,6 +27,19 @@ ctn_status CTN_CALL device_count(void*, int32_t* n, ctn_str* why) {
   });
 }
 
+// "NVIDIA H100 80GB HBM3, cuDNN 9.19.0"
+ctn_str title(const Device& d) {
+  struct Titles {
+    std::mutex mutex;
+    std::string text[kMaxDevices];
+  };
+  static Titles* const titles = new Titles;
+  const std::lock_guard lock(titles->mutex);
+  std::string& text = titles->text[d.index];
+  if (text.empty()) text = d.model + ", " + dnn_status();
+  return sdk::str(text);
+}
+
 ctn_status CTN_CALL device_info(void*, int32_t index, ctn_device_info* out) {
   return guarded([&] {
     Device& d = device(index);
@@ -33,7 +47,7 @@ ctn_status CTN_CALL device_info(void*, int32_t index, ctn_device_info* out) {
     size_t free = 0, total = 0;
     d.check(driver().cuMemGetInfo(&free, &total), "asking for its memory");
     out->flags = CTN_BACKEND_ASYNC;
-    out->name = sdk::str(d.model);
+    out->name = title(d);
     out->mem_total = total;
     out->mem_free = free;
   });

@@ -90,11 +90,11 @@ struct Types {
   cudaDataType_t data;
   cublasComputeType_t compute;
 };
-Types types_of(ctn_dtype dtype) {
+Types types_of(ctn_dtype dtype, bool tf32) {
   switch (sdk::dtype_index(dtype)) {
     case CTN_FLOAT16: return {CUDA_R_16F, CUBLAS_COMPUTE_32F};
     case CTN_BFLOAT16: return {CUDA_R_16BF, CUBLAS_COMPUTE_32F};
-    case CTN_FLOAT32: return {CUDA_R_32F, CUBLAS_COMPUTE_32F};
+    case CTN_FLOAT32: return {CUDA_R_32F, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F};
     case CTN_FLOAT64: return {CUDA_R_64F, CUBLAS_COMPUTE_64F};
     default: sdk::fail(CTN_EUNSUPPORTED, "cuda: no product of ", sdk::dtype_name(dtype));
   }
@@ -113,7 +113,7 @@ void multiply(Device& d, const Product& p) {
   if (!blas_why().empty()) sdk::fail(CTN_EUNSUPPORTED, "cuda: ", blas_why());
   static Handle* const handles = new Handle[kMaxDevices];
   Handle& h = handles[d.index];
-  const Types t = types_of(p.dtype);
+  const Types t = types_of(p.dtype, p.tf32);
   const int m = small(p.m), n = small(p.n), k = small(p.k);
   const int lda = p.trans_a ? m : k, ldb = p.trans_b ? k : n;
   const float one = 1, rest = p.add ? 1 : 0;

@@ -11,7 +11,7 @@ const std::string& blas_why();
 
 // c[k] = op(a[k]) * op(b[k]) (+ c[k]) for `count` pairs: m x n from m x k and k x n, all in C
 // order. 16-bit floats are summed in float32. step: elements from one matrix to the next, 0 shares
-// it.
+// it. tf32: factors of float32 may be rounded to TF32.
 struct Product {
   ctn_dtype dtype;
   int64_t m, n, k, count;
@@ -23,6 +23,7 @@ struct Product {
   int64_t step_b;
   void* c;
   bool add;
+  bool tf32 = false;
 };
 void multiply(Device& d, const Product& p);
 

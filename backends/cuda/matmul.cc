@@ -23,7 +23,8 @@ void linear(const Run& run) {
     fill_zero(d, y.data(), y.size() * sdk::dtype_bytes(y.dtype()));
   }
   if (k != 0)
-    multiply(d, {y.dtype(), m, n, k, 1, x.data(), false, 0, w.data(), true, 0, y.data(), bias});
+    multiply(d, {y.dtype(), m, n, k, 1, x.data(), false, 0, w.data(), true, 0, y.data(), bias,
+                 rounds_factors(run)});
   d.recent.add("linear");
 }
 
@@ -31,7 +32,7 @@ void matmul(const Run& run) {
   Device& d = device_of(run);
   const Tensor a = run.in(in::matmul::a), b = run.in(in::matmul::b), y = run.out(0);
   Product p{y.dtype(), 1,        1,     a.shape(0), 1,        a.data(), false,
-            0,         b.data(), false, 0,          y.data(), false};
+            0,         b.data(), false, 0,          y.data(), false,    rounds_factors(run)};
   if (a.ndim() > 1) {
     const int last = y.ndim();
     p.trans_a = run.b(attr::matmul::transa);

@@ -53,6 +53,9 @@ ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
     def.backend = {"cuda", 4};
     def.run = row.run;
     def.supports = row.supports;
+    def.plan = row.plan;
+    def.drop = row.drop;
+    def.priority = row.priority;
     const ctn_status status = host->add_kernel(plugin, &def);
     if (status != CTN_OK) return status;
   }

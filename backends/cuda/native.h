@@ -38,6 +38,11 @@ inline Device& device_of(const sdk::Run& run) {
 // where that is more than a grid).
 void queue(Device& d, CUfunction f, int64_t n, const void* p);
 
+// Whether factors of float32 may be rounded to TF32, for tensor cores to multiply.
+inline bool rounds_factors(const sdk::Call& c) {
+  return sdk::config_is(c.context(), "use_cudnn_tensor_core", "always");
+}
+
 // Zeros, in the order of the stream.
 void fill_zero(Device& d, void* p, int64_t bytes);
 
@@ -48,16 +53,20 @@ struct KernelRow {
   uint32_t flags = 0;
   ctn_status(CTN_CALL* supports)(void* self, const ctn_call_info* call, int32_t* yes,
                                  ctn_str* why) = nullptr;
+  ctn_status(CTN_CALL* plan)(void* self, const ctn_call_info* call, ctn_plan* plan) = nullptr;
+  void(CTN_CALL* drop)(void* self, void* state) = nullptr;
+  int32_t priority = 0;
 };
 ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
                        std::initializer_list<KernelRow> rows);
 
 // The files of kernels.
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_dnn(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_matmul(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_move(const ctn_host* host, ctn_plugin plugin);
 inline constexpr RegisterFn kKernelFiles[] = {
-    register_matmul, register_move,
+    register_dnn, register_matmul, register_move,
     nullptr,  // ends the list
 };
 

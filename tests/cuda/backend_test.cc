@@ -61,7 +61,7 @@ TEST_CASE("devices, copies and views") {
   const Fake fake;
   const Context ctx("cuda:1");
   CHECK(ctx.backend() == "cuda");
-  CHECK(ctx.device_name() == "False GPU");
+  CHECK(ctx.device_name().starts_with("False GPU"));
   CHECK_THROWS_WITH_AS(Context("cuda:2"), doctest::Contains("has 2 devices"), DeviceError);
   const Floats big = counting(3'000'000);  // more than all the pinned memory there is
   const Array a = Array::from<float>(big, {3'000'000});

@@ -74,6 +74,10 @@ void run(void* arg) {
 #define EXPORT __attribute__((visibility("default")))
 extern "C" {
 
+// How the last product was to be computed.
+static cublasComputeType_t last_compute = CUBLAS_COMPUTE_32F;
+EXPORT int fake_cublas_compute() { return last_compute; }
+
 EXPORT cublasStatus_t cublasCreate_v2(cublasHandle_t* h) {
   *h = new cublasContext{nullptr};
   return CUBLAS_STATUS_SUCCESS;
@@ -101,6 +105,7 @@ EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
                     ldc >= m && m > 0 && n > 0 && k > 0 && type_a == type_b && type_b == type_c &&
                     wide == (type_a == CUDA_R_64F);
   if (!fits) return CUBLAS_STATUS_INVALID_VALUE;
+  last_compute = compute;
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
   const auto enqueue =
       reinterpret_cast<decltype(&fake_cuda_enqueue)>(dlsym(driver, "fake_cuda_enqueue"));

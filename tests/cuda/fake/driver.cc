@@ -143,6 +143,16 @@ void copy_now(void* dst, const void* src, uint64_t n) {
 
 }  // namespace
 
+extern "C" EXPORT int fake_cuda_owns(const void* p, uint64_t bytes) {
+  const Lock lock(state().mutex);
+  int d = 0;
+  const State& s = state();
+  const auto at = static_cast<CUdeviceptr>(reinterpret_cast<uintptr_t>(p));
+  if (current(&d) != CUDA_SUCCESS || !owns(at, bytes)) return 0;
+  const auto block = std::prev(s.owners.upper_bound(at - reinterpret_cast<uintptr_t>(s.arena)));
+  return block->second == d;
+}
+
 extern "C" EXPORT void fake_cuda_set(const char* what, int64_t n) {
   const Lock lock(state().mutex);
   const std::string key(what);

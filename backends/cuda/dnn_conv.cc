@@ -1,0 +1,136 @@
+// Kernels of convolution_2d, deconvolution_2d and their gradients through cuDNN: which calls are
+// taken, and what is remembered of those that were asked about.
+#include <catena/op_attrs.hpp>
+
+#include <cuda/dnn_conv_plan.h>
+#include <cuda/native.h>
+
+#include <map>
+
+namespace catena::cuda {
+namespace {
+
+using sdk::Call;
+using sdk::Run;
+
+constexpr ConvRole kForward{Direction::kForward, attr::convolution_2d::stride,
+                            attr::convolution_2d::pad, attr::convolution_2d::dilate,
+                            attr::convolution_2d::groups};
+constexpr ConvRole kSized{Direction::kForward, attr::convolution_2d_sized::stride,
+                          attr::convolution_2d_sized::pad, attr::convolution_2d_sized::dilate,
+                          attr::convolution_2d_sized::groups};
+constexpr ConvRole kTransposed{Direction::kData, attr::deconvolution_2d::stride,
+                               attr::deconvolution_2d::pad, attr::deconvolution_2d::dilate,
+                               attr::deconvolution_2d::groups};
+constexpr ConvRole kWeights{Direction::kWeights, attr::convolution_2d_weights::stride,
+                            attr::convolution_2d_weights::pad, attr::convolution_2d_weights::dilate,
+                            attr::convolution_2d_weights::groups};
+
+// Whether cuDNN has an algorithm for kinds of calls; the plan that was made to find out waits here
+// for the call to be planned. Bounded.
+class KnownKinds {
+ public:
+  // NULL: it has.
+  const char* ask(const ConvKind& kind) {
+    const ConvKind::Key key = kind.key();
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto at = answers_.find(key); at != answers_.end()) return at->second.why;
+    }
+    Answer answer = find_out(kind);
+    const char* const why = answer.why;
+    std::map<ConvKind::Key, Answer> gone;  // let go without the lock
+    const std::lock_guard lock(mutex_);
+    if (answers_.size() >= kMost) gone.swap(answers_);
+    answers_.insert_or_assign(key, std::move(answer));
+    return why;
+  }
+  std::unique_ptr<ConvPlan> take(const ConvKind& kind) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto at = answers_.find(kind.key());
+      if (at != answers_.end() && at->second.plan) return std::move(at->second.plan);
+    }
+    Answer answer = find_out(kind);
+    if (answer.why) sdk::fail(CTN_EUNSUPPORTED, answer.why);
+    return std::move(answer.plan);
+  }
+
+ private:
+  struct Answer {
+    const char* why = nullptr;
+    std::unique_ptr<ConvPlan> plan;
+  };
+  static Answer find_out(const ConvKind& kind) {
+    Answer answer;
+    try {
+      answer.plan = std::make_unique<ConvPlan>(kind);
+      answer.why = answer.plan->choose();
+    } catch (const sdk::Error& e) {
+      if (e.status() != CTN_EUNSUPPORTED && e.status() != CTN_EINVAL) throw;
+      answer.why = "cuDNN does not take such a convolution";
+    }
+    if (answer.why) answer.plan.reset();
+    return answer;
+  }
+
+  static constexpr size_t kMost = 4096;
+  std::mutex mutex_;
+  std::map<ConvKind::Key, Answer> answers_;
+};
+
+KnownKinds& known() {
+  static KnownKinds* const k = new KnownKinds;
+  return *k;
+}
+
+template <const ConvRole& role>
+const char* supports_conv(const Call& c) {
+  const ConvSides s(c, role.direction);
+  if (const char* why = declines_arrays(c, {s.x, s.w, s.y})) return why;
+  if (c.has(2) && !sdk::same_dtype(c.in(2).dtype(), s.x.dtype())) return "dtypes differ";
+  const ConvKind kind(c, role, s);
+  return kind.fits() ? known().ask(kind) : "positions beyond the end of x";
+}
+
+// A plan of its own for each context: dropped with it.
+struct State {
+  std::unique_ptr<ConvPlan> plan;
+};
+
+template <const ConvRole& role>
+void plan_conv(const Call& c, ctn_plan& plan, State& state) {
+  state.plan = known().take(ConvKind(c, role, ConvSides(c, role.direction)));
+  if (sdk::config(c.context(), "autotune")) state.plan->choose_fastest(c.context());
+  plan.scratch_bytes = state.plan->workspace();
+}
+
+template <const ConvRole& role>
+void run_conv(const Run& run) {
+  const ConvSides s(run, role.direction);
+  const void* bias = run.has(2) ? run.in(2).data() : nullptr;
+  run.state<State>().plan->run({s.x.data(), s.w.data(), s.y.data(), bias}, run.planned_scratch());
+  device_of(run).recent.add(sdk::view(sdk::host->exec_label(run.exec())));
+}
+
+template <const ConvRole& role>
+KernelRow row(std::string_view op) {
+  return {op,
+          sdk::kernel<run_conv<role>>,
+          0,
+          sdk::supports<supports_conv<role>>,
+          sdk::plan<plan_conv<role>, State>,
+          sdk::drop<State>,
+          kDnnPriority};
+}
+
+}  // namespace
+
+ctn_status register_dnn_conv(const ctn_host* host, ctn_plugin plugin) {
+  return add_kernels(
+      host, plugin,
+      {row<kForward>("convolution_2d"), row<kSized>("convolution_2d_sized"),
+       row<kTransposed>("deconvolution_2d"), row<kWeights>("convolution_2d_weights")});
+}
+
+}  // namespace catena::cuda

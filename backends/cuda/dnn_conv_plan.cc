@@ -1,0 +1,286 @@
+// Plans of convolutions: see dnn_conv_plan.h.
+#include <cuda/dnn_conv_plan.h>
+#include <cuda/native.h>
+
+#include <algorithm>
+
+namespace catena::cuda {
+namespace {
+
+using Arrays = ConvPlan::Arrays;
+using Data = ConvPlan::Data;
+
+// cuDNN's functions of each direction, with their arguments in one order.
+struct Forward {
+  using Perf = cudnnConvolutionFwdAlgoPerf_t;
+  using Algorithm = cudnnConvolutionFwdAlgo_t;
+  static constexpr int kCount = CUDNN_CONVOLUTION_FWD_ALGO_COUNT;
+  static cudnnStatus_t foretell(cudnnHandle_t h, const Arrays& a, int most, int* n, Perf* out) {
+    return dnn().cudnnGetConvolutionForwardAlgorithm_v7(h, a.x.get(), a.w.get(), a.conv.get(),
+                                                        a.y.get(), most, n, out);
+  }
+  static cudnnStatus_t time(cudnnHandle_t h, const Arrays& a, const Data& d, int most, int* n,
+                            Perf* out, void* workspace, size_t bytes) {
+    return dnn().cudnnFindConvolutionForwardAlgorithmEx(h, a.x.get(), d.x, a.w.get(), d.w,
+                                                        a.conv.get(), a.y.get(), d.y, most, n, out,
+                                                        workspace, bytes);
+  }
+  static cudnnStatus_t bytes(cudnnHandle_t h, const Arrays& a, int algorithm, size_t* out) {
+    return dnn().cudnnGetConvolutionForwardWorkspaceSize(
+        h, a.x.get(), a.w.get(), a.conv.get(), a.y.get(), static_cast<Algorithm>(algorithm), out);
+  }
+  static cudnnStatus_t run(cudnnHandle_t h, const Arrays& a, const Data& d, int algorithm,
+                           void* workspace, size_t bytes, const void* one, const void* zero) {
+    return dnn().cudnnConvolutionForward(h, one, a.x.get(), d.x, a.w.get(), d.w, a.conv.get(),
+                                         static_cast<Algorithm>(algorithm), workspace, bytes, zero,
+                                         a.y.get(), d.y);
+  }
+};
+
+struct BackwardData {
+  using Perf = cudnnConvolutionBwdDataAlgoPerf_t;
+  using Algorithm = cudnnConvolutionBwdDataAlgo_t;
+  static constexpr int kCount = CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT;
+  static cudnnStatus_t foretell(cudnnHandle_t h, const Arrays& a, int most, int* n, Perf* out) {
+    return dnn().cudnnGetConvolutionBackwardDataAlgorithm_v7(h, a.w.get(), a.y.get(), a.conv.get(),
+                                                             a.x.get(), most, n, out);
+  }
+  static cudnnStatus_t time(cudnnHandle_t h, const Arrays& a, const Data& d, int most, int* n,
+                            Perf* out, void* workspace, size_t bytes) {
+    return dnn().cudnnFindConvolutionBackwardDataAlgorithmEx(h, a.w.get(), d.w, a.y.get(), d.y,
+                                                             a.conv.get(), a.x.get(), d.x, most, n,
+                                                             out, workspace, bytes);
+  }
+  static cudnnStatus_t bytes(cudnnHandle_t h, const Arrays& a, int algorithm, size_t* out) {
+    return dnn().cudnnGetConvolutionBackwardDataWorkspaceSize(
+        h, a.w.get(), a.y.get(), a.conv.get(), a.x.get(), static_cast<Algorithm>(algorithm), out);
+  }
+  static cudnnStatus_t run(cudnnHandle_t h, const Arrays& a, const Data& d, int algorithm,
+                           void* workspace, size_t bytes, const void* one, const void* zero) {
+    return dnn().cudnnConvolutionBackwardData(h, one, a.w.get(), d.w, a.y.get(), d.y, a.conv.get(),
+                                              static_cast<Algorithm>(algorithm), workspace, bytes,
+                                              zero, a.x.get(), d.x);
+  }
+};
+
+struct BackwardFilter {
+  using Perf = cudnnConvolutionBwdFilterAlgoPerf_t;
+  using Algorithm = cudnnConvolutionBwdFilterAlgo_t;
+  static constexpr int kCount = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT;
+  static cudnnStatus_t foretell(cudnnHandle_t h, const Arrays& a, int most, int* n, Perf* out) {
+    return dnn().cudnnGetConvolutionBackwardFilterAlgorithm_v7(
+        h, a.x.get(), a.y.get(), a.conv.get(), a.w.get(), most, n, out);
+  }
+  static cudnnStatus_t time(cudnnHandle_t h, const Arrays& a, const Data& d, int most, int* n,
+                            Perf* out, void* workspace, size_t bytes) {
+    return dnn().cudnnFindConvolutionBackwardFilterAlgorithmEx(h, a.x.get(), d.x, a.y.get(), d.y,
+                                                               a.conv.get(), a.w.get(), d.w, most,
+                                                               n, out, workspace, bytes);
+  }
+  static cudnnStatus_t bytes(cudnnHandle_t h, const Arrays& a, int algorithm, size_t* out) {
+    return dnn().cudnnGetConvolutionBackwardFilterWorkspaceSize(
+        h, a.x.get(), a.y.get(), a.conv.get(), a.w.get(), static_cast<Algorithm>(algorithm), out);
+  }
+  static cudnnStatus_t run(cudnnHandle_t h, const Arrays& a, const Data& d, int algorithm,
+                           void* workspace, size_t bytes, const void* one, const void* zero) {
+    return dnn().cudnnConvolutionBackwardFilter(h, one, a.x.get(), d.x, a.y.get(), d.y,
+                                                a.conv.get(), static_cast<Algorithm>(algorithm),
+                                                workspace, bytes, zero, a.w.get(), d.w);
+  }
+};
+
+// body.operator()<F>() with the functions of a direction.
+template <class Body>
+auto with_functions(Direction d, Body&& body) {
+  switch (d) {
+    case Direction::kForward: return body.template operator()<Forward>();
+    case Direction::kData: return body.template operator()<BackwardData>();
+    default: return body.template operator()<BackwardFilter>();
+  }
+}
+
+constexpr const char* kAsking = "asking for an algorithm";
+
+// 16-bit floats go through tensor cores unless use_cudnn_tensor_core is 'never'; float32, which
+// they round to TF32, only if it is 'always'.
+cudnnMathType_t math_of(const sdk::Call& c, ctn_dtype dtype) {
+  switch (sdk::dtype_index(dtype)) {
+    case CTN_FLOAT64: return CUDNN_DEFAULT_MATH;
+    case CTN_FLOAT32: return rounds_factors(c) ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
+    default:
+      return sdk::config_is(c.context(), "use_cudnn_tensor_core", "never") ? CUDNN_FMA_MATH
+                                                                           : CUDNN_TENSOR_OP_MATH;
+  }
+}
+
+Sizes sizes(const sdk::Tensor& t) { return {t.shape(0), t.shape(1), t.shape(2), t.shape(3)}; }
+
+int small(int64_t n) {
+  if (n < 0 || n > INT32_MAX) sdk::fail(CTN_EUNSUPPORTED, "cuda: cuDNN takes no window of ", n);
+  return static_cast<int>(n);
+}
+
+ConvDescriptor describe(const ConvKind& k) {
+  ConvDescriptor d;
+  const Dnn& f = dnn();
+  check("cuda",
+        f.cudnnSetConvolution2dDescriptor(
+            d.get(), small(k.pad[0]), small(k.pad[1]), small(k.stride[0]), small(k.stride[1]),
+            small(k.dilate[0]), small(k.dilate[1]), CUDNN_CROSS_CORRELATION, dnn_sum_type(k.dtype)),
+        "describing a convolution");
+  check("cuda", f.cudnnSetConvolutionGroupCount(d.get(), small(k.groups)), "setting groups");
+  check("cuda", f.cudnnSetConvolutionMathType(d.get(), k.math), "setting the kind of arithmetic");
+  return d;
+}
+
+}  // namespace
+
+// ---- kinds
+
+ConvKind::ConvKind(const sdk::Call& c, const ConvRole& role, const ConvSides& s)
+    : direction(role.direction),
+      device(c.in(0).device().id),
+      groups(c.i(role.groups)),
+      bias(c.has(2)),
+      deterministic(sdk::config(c.context(), "cudnn_deterministic")),
+      workspace(sdk::config_int(c.context(), "max_workspace_size")),
+      math(math_of(c, c.in(0).dtype())),
+      dtype(c.in(0).dtype()),
+      x(sizes(s.x)),
+      w(sizes(s.w)),
+      y(sizes(s.y)),
+      stride(c.pair(role.stride)),
+      pad(c.pair(role.pad)),
+      dilate(c.pair(role.dilate)) {}
+
+bool ConvKind::fits() const {
+  for (size_t k = 0; k < 2; ++k) {
+    const int64_t free = x[k + 2] + 2 * pad[k] - (w[k + 2] - 1) * dilate[k] - 1;
+    if (free < 0 || y[k + 2] != free / stride[k] + 1) return false;
+  }
+  return true;
+}
+
+ConvKind::Key ConvKind::key() const {
+  Key key = {static_cast<int64_t>(direction),
+             device,
+             groups,
+             bias,
+             deterministic,
+             workspace,
+             static_cast<int64_t>(math),
+             sdk::dtype_index(dtype)};
+  auto at = key.begin() + 8;
+  for (const Sizes* s : {&x, &w, &y}) at = std::copy(s->begin(), s->end(), at);
+  for (const auto* p : {&stride, &pad, &dilate}) at = std::copy(p->begin(), p->end(), at);
+  *at = 0;
+  return key;
+}
+
+// ---- plans
+
+ConvPlan::ConvPlan(const ConvKind& k)
+    : kind_(k),
+      arrays_{describe_images(k.dtype, k.x), describe_images(k.dtype, k.y),
+              describe_filters(k.dtype, k.w), describe(k)},
+      bias_(describe_images(k.dtype, {1, k.direction == Direction::kData ? k.x[1] : k.y[1], 1, 1})),
+      one_(k.dtype, 1),
+      zero_(k.dtype, 0),
+      handle_(dnn_handle(device(static_cast<int>(k.device)))) {}
+
+void ConvPlan::set_math(cudnnMathType_t math) {
+  math_ = math;
+  check("cuda", dnn().cudnnSetConvolutionMathType(arrays_.conv.get(), math),
+        "setting the kind of arithmetic");
+}
+
+// The first of them that the kind allows; what was chosen before stays if there is none.
+template <class Perf, class Bytes>
+const char* ConvPlan::take(std::span<const Perf> found, Bytes&& bytes) {
+  const cudnnMathType_t before = math_;
+  const char* why = "cuDNN has no algorithm for it";
+  for (const Perf& p : found) {
+    if (p.status != CUDNN_STATUS_SUCCESS) continue;
+    if (kind_.deterministic && p.determinism != CUDNN_DETERMINISTIC) {
+      why = "cuDNN has no deterministic algorithm for it";
+      continue;
+    }
+    set_math(kind_.math == CUDNN_FMA_MATH ? CUDNN_FMA_MATH : p.mathType);
+    size_t needed = 0;
+    if (bytes(p.algo, &needed) != CUDNN_STATUS_SUCCESS) continue;
+    if (needed > static_cast<uint64_t>(kind_.workspace)) {
+      why = "cuDNN has no algorithm for it within max_workspace_size";
+      continue;
+    }
+    algorithm_ = static_cast<int>(p.algo);
+    workspace_ = needed;
+    return nullptr;
+  }
+  set_math(before);
+  return why;
+}
+
+const char* ConvPlan::choose() {
+  return with_functions(kind_.direction, [&]<class F>() {
+    typename F::Perf found[2 * F::kCount];  // each with and without tensor cores
+    const char* why = nullptr;
+    handle_->use(kAsking, [&](cudnnHandle_t h) {
+      int n = 0;
+      const cudnnStatus_t s = F::foretell(h, arrays_, 2 * F::kCount, &n, found);
+      if (s == CUDNN_STATUS_SUCCESS)
+        why = take(std::span<const typename F::Perf>(found, static_cast<size_t>(n)),
+                   [&](int a, size_t* out) { return F::bytes(h, arrays_, a, out); });
+      return s;
+    });
+    return why;
+  });
+}
+
+void ConvPlan::choose_fastest(ctn_context ctx) {
+  const ctn_device where = {CTN_DEV_CUDA, static_cast<int32_t>(kind_.device)};
+  const auto room = [&](std::span<const int64_t> shape, ctn_dtype dtype) {
+    return sdk::Array::full(ctx, dtype, shape, 0.5).on(where);
+  };
+  with_functions(kind_.direction, [&]<class F>() {
+    size_t most = 0;  // what the most demanding one takes of what is allowed
+    handle_->use(kAsking, [&](cudnnHandle_t h) {
+      for (int a = 0; a < F::kCount; ++a) {
+        size_t bytes = 0;
+        if (F::bytes(h, arrays_, a, &bytes) == CUDNN_STATUS_SUCCESS &&
+            bytes <= static_cast<uint64_t>(kind_.workspace))
+          most = std::max(most, bytes);
+      }
+      return CUDNN_STATUS_SUCCESS;
+    });
+    const sdk::Array x = room(kind_.x, kind_.dtype), w = room(kind_.w, kind_.dtype);
+    const sdk::Array y = room(kind_.y, kind_.dtype);
+    const int64_t bytes[] = {static_cast<int64_t>(most)};
+    const sdk::Array scratch = room(bytes, sdk::dtype_of(CTN_UINT8));
+    const Data data{x.view().data, w.view().data, y.view().data, nullptr};
+    void* const workspace = most ? scratch.view().data : nullptr;
+    typename F::Perf found[2 * F::kCount];
+    handle_->use("timing algorithms", [&](cudnnHandle_t h) {
+      int n = 0;
+      const cudnnStatus_t s = F::time(h, arrays_, data, 2 * F::kCount, &n, found, workspace, most);
+      if (s == CUDNN_STATUS_SUCCESS)
+        take(std::span<const typename F::Perf>(found, static_cast<size_t>(n)),
+             [&](int a, size_t* out) { return F::bytes(h, arrays_, a, out); });
+      return s;
+    });
+  });
+}
+
+void ConvPlan::run(const Data& data, void* workspace) const {
+  with_functions(kind_.direction, [&]<class F>() {
+    handle_->use("a convolution", [&](cudnnHandle_t h) {
+      const cudnnStatus_t s =
+          F::run(h, arrays_, data, algorithm_, workspace, workspace_, one_.get(), zero_.get());
+      if (s != CUDNN_STATUS_SUCCESS || !data.bias) return s;
+      const bool to_x = kind_.direction == Direction::kData;
+      return dnn().cudnnAddTensor(h, one_.get(), bias_.get(), data.bias, one_.get(),
+                                  (to_x ? arrays_.x : arrays_.y).get(), to_x ? data.x : data.y);
+    });
+  });
+}
+
+}  // namespace catena::cuda

@@ -1,0 +1,84 @@
+// What is decided once for a convolution of certain shapes: descriptors and the algorithm, by
+// cuDNN's rule or by timing. The three directions are y from x and W, x from y and W, W from x and
+// y. Knows no op: where its attributes are, a role says.
+#pragma once
+
+#include <cuda/dnn.h>
+
+#include <array>
+#include <span>
+
+namespace catena::cuda {
+
+enum class Direction { kForward, kData, kWeights };
+
+// Where an op keeps its attributes, and which of x, W and y is its output.
+struct ConvRole {
+  Direction direction;
+  int stride, pad, dilate, groups;
+};
+
+// The convolution of x with W to y that a call computes one of.
+struct ConvSides {
+  sdk::Tensor x, w, y;
+  ConvSides(const sdk::Call& c, Direction d)
+      : x(d == Direction::kData ? c.out(0) : c.in(0)),
+        w(d == Direction::kWeights ? c.out(0) : c.in(1)),
+        y(d == Direction::kForward ? c.out(0)
+          : d == Direction::kData  ? c.in(0)
+                                   : c.in(1)) {}
+};
+
+// All that a plan follows from, as numbers.
+struct ConvKind {
+  Direction direction;
+  int64_t device, groups, bias, deterministic, workspace;
+  cudnnMathType_t math;
+  ctn_dtype dtype;
+  Sizes x, w, y;
+  std::array<int64_t, 2> stride, pad, dilate;
+
+  ConvKind(const sdk::Call& c, const ConvRole& role, const ConvSides& s);
+  // Whether y has the positions that cuDNN gives it.
+  bool fits() const;
+  using Key = std::array<int64_t, 27>;
+  Key key() const;
+};
+
+class ConvPlan {
+ public:
+  explicit ConvPlan(const ConvKind& kind);
+  // The best algorithm that the kind allows, as cuDNN foretells. NULL, or why there is none.
+  const char* choose();
+  // The same by timing all, on memory of the context, where that finds one.
+  void choose_fastest(ctn_context ctx);
+
+  uint64_t workspace() const { return workspace_; }
+  struct Data {
+    void *x, *w, *y;
+    const void* bias;  // or NULL; added to what is computed, y or x
+  };
+  void run(const Data& data, void* workspace) const;
+
+  struct Arrays {
+    TensorDescriptor x, y;
+    FilterDescriptor w;
+    ConvDescriptor conv;
+  };
+
+ private:
+  template <class Perf, class Bytes>
+  const char* take(std::span<const Perf> found, Bytes&& bytes);
+  void set_math(cudnnMathType_t math);
+
+  const ConvKind kind_;
+  const Arrays arrays_;
+  TensorDescriptor bias_;
+  const Factor one_, zero_;
+  const std::shared_ptr<DnnHandle> handle_;
+  int algorithm_ = -1;
+  cudnnMathType_t math_ = CUDNN_DEFAULT_MATH;
+  size_t workspace_ = 0;
+};
+
+}  // namespace catena::cuda

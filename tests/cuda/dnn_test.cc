@@ -1,0 +1,244 @@
+// Kernels of cuDNN on the false one: what they give beside the cpu's, which algorithms they choose,
+// and that nothing is made twice or kept too long.
+#include "dnn_support.h"
+
+using namespace catena;
+using cuda_test::compare, cuda_test::FakeDnn, cuda_test::Floats, cuda_test::has;
+using cuda_test::kernel_log, cuda_test::values;
+
+namespace {
+
+constexpr int64_t kFft = 4, kPrecompGemm = 1, kGemm = 0, kWinograd = 6;  // forward
+
+Variable image(const Shape& shape, int seed = 0) { return Variable(values(shape, float32, seed)); }
+
+// Convolution of 3x3 and all of its gradients.
+void step(const Variable& x, const Variable& w) {
+  F::sum(F::square(F::convolution_2d(x, w, {.pad = 1}))).backward();
+}
+
+}  // namespace
+
+TEST_CASE("convolutions give what the cpu gives") {
+  const FakeDnn fake;
+  const auto both = [&](const char* name, const std::vector<Shape>& shapes, const auto& body) {
+    fake.computes([&] { compare(name, shapes, body); });
+  };
+  both("plain", {{2, 3, 5, 4}, {4, 3, 3, 2}}, [](auto v) { return F::convolution_2d(v[0], v[1]); });
+  both("with bias, steps and border", {{2, 3, 7, 6}, {4, 3, 3, 3}, {4}}, [](auto v) {
+    return F::convolution_2d(v[0], v[1], v[2], {.stride = Value({2, 1}), .pad = Value({1, 2})});
+  });
+  both("dilated", {{1, 2, 9, 8}, {3, 2, 3, 2}}, [](auto v) {
+    return F::convolution_2d(v[0], v[1], {.dilate = Value({2, 3})});
+  });
+  both("in groups", {{2, 6, 5, 5}, {4, 3, 3, 3}, {4}},
+       [](auto v) { return F::convolution_2d(v[0], v[1], v[2], {.pad = 1, .groups = 2}); });
+  both("each channel apart", {{2, 4, 5, 5}, {4, 1, 3, 3}},
+       [](auto v) { return F::convolution_2d(v[0], v[1], {.groups = 4}); });
+  both("transposed", {{2, 3, 4, 3}, {3, 5, 3, 3}, {5}},
+       [](auto v) { return F::deconvolution_2d(v[0], v[1], v[2], {.stride = 2, .pad = 1}); });
+  both("transposed, in groups", {{2, 4, 3, 3}, {4, 2, 2, 2}, {4}},
+       [](auto v) { return F::deconvolution_2d(v[0], v[1], v[2], {.stride = 2, .groups = 2}); });
+  both("transposed, of a given size", {{1, 2, 3, 3}, {2, 2, 3, 3}}, [](auto v) {
+    return F::deconvolution_2d(v[0], v[1], {.stride = 2, .outsize = Value({8, 7})});
+  });
+}
+
+TEST_CASE("gradients of gradients of convolutions") {
+  const FakeDnn fake;
+  const auto twice = [](const std::string& device) {
+    const Context ctx(device);
+    Variable x = image({1, 2, 4, 4}), w = image({2, 2, 3, 3}, 1);
+    const Variable y = F::sum(F::square(F::convolution_2d(x, w, {.pad = 1})));
+    y.backward({.enable_double_backprop = true});
+    const Variable gx = x.grad(), gw = w.grad();
+    x.cleargrad();
+    w.cleargrad();
+    (F::sum(F::square(gx)) + F::sum(F::square(gw))).backward();
+    Floats out = x.grad().array().to_vector<float>();
+    const Floats more = w.grad().array().to_vector<float>();
+    out.insert(out.end(), more.begin(), more.end());
+    return out;
+  };
+  const Floats want = twice("cpu");
+  fake.computes([&] {
+    const Floats got = twice("cuda");
+    REQUIRE(got.size() == want.size());
+    for (size_t k = 0; k < got.size(); ++k) CHECK(got[k] == doctest::Approx(want[k]).epsilon(1e-5));
+  });
+}
+
+TEST_CASE("calls that cuDNN does not take are declined with the reason") {
+  const FakeDnn fake;
+  const int64_t computed = fake.get("computed");
+  const auto log_of = [](const Shape& x, const Shape& w, const auto& options, ctn_dtype dtype) {
+    return kernel_log([&] {
+      try {
+        F::convolution_2d(Variable(values(x, dtype, 1)), Variable(values(w, float32, 2)), options);
+      } catch (const Error&) {  // there may be no other kernel
+      }
+    });
+  };
+  using Options = F::convolution_2d_options;
+  const std::string all =
+      log_of({1, 1, 6, 6}, {1, 1, 3, 3}, Options{.stride = 2, .cover_all = true}, float32);
+  CHECK(has(all, "convolution_2d: cuda priority 100 declined: positions beyond the end of x"));
+  CHECK(has(log_of({1, 1, 6, 6}, {1, 1, 3, 3}, Options{}, float64), "declined: dtypes differ"));
+  CHECK(has(log_of({0, 1, 6, 6}, {1, 1, 3, 3}, Options{}, float32), "declined: nothing to add up"));
+  CHECK(fake.get("computed") == computed);
+}
+
+TEST_CASE("use_cudnn 'never' leaves cuDNN alone") {
+  const FakeDnn fake;
+  const int64_t computed = fake.get("computed");
+  const std::string log = kernel_log([] {
+    const using_config never("use_cudnn", "never");
+    try {
+      F::convolution_2d(image({1, 1, 4, 4}), image({1, 1, 3, 3}));
+    } catch (const Error&) {  // there may be no other kernel
+    }
+  });
+  CHECK(has(log, "convolution_2d: cuda priority 100 declined: use_cudnn is 'never'"));
+  CHECK(fake.get("computed") == computed);
+  fake.computes([] {
+    const Context ctx("cuda");
+    const using_config always("use_cudnn", "always");
+    F::convolution_2d(image({1, 1, 4, 4}), image({1, 1, 3, 3}));
+  });
+}
+
+TEST_CASE("algorithms are the best foretold within the workspace") {
+  const FakeDnn fake;
+  const Context ctx("cuda");
+  const Variable x = image({1, 2, 6, 6}), w = image({3, 2, 3, 3}, 1);
+  const auto chosen = [&](int64_t bytes) {
+    const using_config limit("max_workspace_size", bytes);
+    step(x, w);
+    return fake.get("forward");
+  };
+  fake.computes([&] {
+    CHECK(chosen(8 << 20) == kPrecompGemm);
+    CHECK(chosen(32 << 20) == kFft);
+    CHECK(chosen(4095) == kGemm);
+    CHECK(chosen(4096) == kPrecompGemm);
+  });
+  CHECK(fake.get("data") == 0);
+  CHECK(fake.get("filter") == 0);
+}
+
+TEST_CASE("cudnn_deterministic chooses among those that are") {
+  const FakeDnn fake;
+  const Context ctx("cuda");
+  const Variable x = image({1, 2, 6, 6}), w = image({3, 2, 3, 3}, 1);
+  const using_config deterministic("cudnn_deterministic", true);
+  fake.computes([&] { step(x, w); });
+  CHECK(fake.get("data") == 1);
+  CHECK(fake.get("filter") == 1);
+  const using_config none("max_workspace_size", int64_t{0});
+  const std::string log = kernel_log([&] {
+    const using_config same("cudnn_deterministic", true), little("max_workspace_size", int64_t{0});
+    try {
+      step(image({1, 2, 6, 6}), image({3, 2, 3, 3}, 1));
+    } catch (const Error&) {  // there may be no other kernel
+    }
+  });
+  CHECK(has(log,
+            "deconvolution_2d: cuda priority 100 declined: cuDNN has no algorithm for it within "
+            "max_workspace_size"));
+}
+
+TEST_CASE("autotune times algorithms once for each kind of call") {
+  const FakeDnn fake;
+  const Context ctx("cuda");
+  const Variable x = image({1, 2, 6, 6}), w = image({3, 2, 3, 3}, 1);
+  const int64_t timed = fake.get("timed");
+  {
+    const using_config tune("autotune", true);
+    fake.computes([&] {
+      for (int k = 0; k < 3; ++k) step(x, w);
+    });
+    CHECK(fake.get("timed") == timed + 3);
+    CHECK(fake.get("forward") == kWinograd);
+    CHECK(fake.get("data") == 4);
+    CHECK(fake.get("filter") == 3);
+    const using_config deterministic("cudnn_deterministic", true);
+    step(x, w);
+    CHECK(fake.get("timed") == timed + 6);
+    CHECK(fake.get("filter") == 1);
+  }
+  step(x, w);  // off again: what was found does not count
+  CHECK(fake.get("timed") == timed + 6);
+  CHECK(fake.get("forward") == kPrecompGemm);
+}
+
+TEST_CASE("descriptors and algorithms are made once for each kind of call") {
+  const FakeDnn fake;
+  const Context ctx("cuda");
+  const Variable x = image({1, 2, 6, 5}), w = image({3, 2, 3, 3}, 1);
+  const int64_t foretold = fake.get("foretold"), streams = fake.get("streams");
+  step(x, w);
+  const int64_t made = fake.get("made");
+  CHECK(fake.get("foretold") == foretold + 3);
+  CHECK(fake.get("streams") == streams + 1);
+  for (int k = 0; k < 4; ++k) step(x, w);
+  CHECK(fake.get("made") == made);
+  CHECK(fake.get("foretold") == foretold + 3);
+  CHECK(fake.get("streams") == streams + 1);
+}
+
+TEST_CASE("a context takes along all that it had of cuDNN") {
+  const FakeDnn fake;
+  {
+    const Context ctx("cuda");
+    step(image({1, 2, 7, 6}), image({3, 2, 3, 3}, 1));
+    CHECK(fake.get("alive") > 0);
+  }
+  CHECK(fake.get("alive") == 0);
+}
+
+TEST_CASE("an error names the op and says what cuDNN says") {
+  const FakeDnn fake;
+  Context ctx("cuda");
+  const Variable x = image({1, 2, 6, 6}), w = image({3, 2, 3, 3}, 1);
+  fake.set("fail", 1);
+  CHECK_THROWS_WITH_AS(F::convolution_2d(x, w),
+                       "[convolution_2d] cuda:0: cuDNN: a convolution: "
+                       "CUDNN_STATUS_EXECUTION_FAILED (as a test wants)",
+                       DeviceError);
+  fake.computes([&] { F::convolution_2d(x, w); }, 1);
+}
+
+TEST_CASE("use_cudnn_tensor_core says which arithmetic is used") {
+  const FakeDnn fake;
+  void* library = dlopen("libcublas.so.13", RTLD_NOW | RTLD_LOCAL);
+  REQUIRE(library != nullptr);
+  const auto compute = reinterpret_cast<int (*)()>(dlsym(library, "fake_cublas_compute"));
+  REQUIRE(static_cast<bool>(compute));
+  const Context ctx("cuda");
+  const auto math = [&](const char* cores, ctn_dtype dtype) {
+    const using_config c("use_cudnn_tensor_core", cores);
+    const Variable x(values({1, 1, 4, 4}, dtype, 1)), w(values({1, 1, 3, 3}, dtype, 2));
+    F::convolution_2d(x, w);
+    F::matmul(F::reshape(x, {4, 4}), F::reshape(x, {4, 4}));
+    return fake.get("math");
+  };
+  constexpr int64_t kDefault = 0, kTensorOp = 1, kFma = 3;
+  constexpr int kSum32 = 68, kTf32 = 77, kSum64 = 70;  // cublasComputeType_t
+  CHECK(math("auto", float32) == kFma);
+  CHECK(compute() == kSum32);
+  CHECK(math("always", float32) == kDefault);
+  CHECK(compute() == kTf32);
+  CHECK(math("never", float32) == kFma);
+  CHECK(compute() == kSum32);
+  CHECK(math("auto", float16) == kTensorOp);
+  CHECK(math("never", float16) == kFma);
+  CHECK(math("always", float16) == kTensorOp);
+  CHECK(compute() == kSum32);
+  CHECK(math("always", float64) == kDefault);
+  CHECK(compute() == kSum64);
+}
+
+TEST_CASE("a device says which cuDNN it has") {
+  const Context ctx("cuda");
+  CHECK(has(ctx.device_name(), "False GPU, cuDNN 9."));
+}
