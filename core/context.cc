@@ -235,6 +235,12 @@ void Context::draw(int32_t kind, void* dst, int64_t n) {
     philox_.draw(kind, dst, n);
 }
 
+PhiloxState Context::take_random(int32_t kind, int64_t n) {
+  if (random_.size) fail(CTN_EUNSUPPORTED, "the context draws its random numbers itself");
+  std::lock_guard lock(random_mutex_);
+  return philox_.take(kind, n);
+}
+
 void Context::seed(uint64_t seed) {
   std::lock_guard lock(random_mutex_);
   philox_.seed(seed);

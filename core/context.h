@@ -81,6 +81,9 @@ class Context : public ctn_context_s {
   const ctn_io& io() const { return io_; }
   const RawSource& host_source() const { return host_; }
   void draw(int32_t kind, void* dst, int64_t n);
+  // Where numbers of the default stream begin that are made elsewhere; CTN_EUNSUPPORTED where the
+  // context has random numbers of its own.
+  PhiloxState take_random(int32_t kind, int64_t n);
   void seed(uint64_t seed);
   void log(int32_t level, std::string_view topic, std::string_view text) const noexcept;
   bool logs(int32_t level) const noexcept { return log_.wants(level); }

@@ -117,6 +117,14 @@ void host_free(ctn_context ctx, void* p, uint64_t bytes, uint64_t align) {
   s.free(s.user, p, bytes, align);
 }
 
+ctn_status host_random_take(ctn_context ctx, int32_t kind, int64_t n, ctn_philox* out) {
+  return guarded([&] {
+    require(ctx, "ctx");
+    require(out, "out");
+    const PhiloxState begin = static_cast<Context*>(ctx)->take_random(kind, n);
+    *out = {begin.seed, begin.position};
+  });
+}
 const void* host_extension(ctn_str, uint32_t) { return nullptr; }
 
 constexpr ctn_api kApi = {
@@ -161,6 +169,7 @@ constexpr ctn_host kHost = {
     .host_alloc = host_alloc,
     .host_free = host_free,
     .extension = host_extension,
+    .random_take = host_random_take,
 };
 
 }  // namespace

@@ -113,36 +113,44 @@ std::array<uint32_t, 4> philox_4x32(std::array<uint32_t, 4> x,
 
 void Philox::seed(uint64_t seed) noexcept { state_ = {seed, 0, -1}; }
 
-void Philox::draw(int32_t kind, void* dst, int64_t n) {
+PhiloxState Philox::take(int32_t kind, int64_t n) {
   if (kind < CTN_RANDOM_UNIFORM || kind > CTN_RANDOM_GUMBEL)
     fail(CTN_EINVAL, "there is no kind " + std::to_string(kind) + " of random numbers");
   if (n < 0) fail(CTN_EINVAL, "cannot draw " + std::to_string(n) + " random numbers");
-  if (n == 0) return;
+  if (n == 0) return state_;
   // A normal number depends on both words of its block: none of them may have been shown already.
   if (kind != state_.kind) state_.position += state_.position & 1;
   state_.kind = kind;
+  const PhiloxState begin = state_;
+  state_.position += static_cast<uint64_t>(n);
+  return begin;
+}
+
+void Philox::draw(int32_t kind, void* dst, int64_t n) {
+  const PhiloxState begin = take(kind, n);
+  uint64_t position = begin.position;
   uint64_t words[kWords];
   double numbers[kWords];
   char* to = static_cast<char*>(dst);
   auto rest = static_cast<uint64_t>(n);
   while (rest > 0) {
-    const uint64_t skip = state_.position & 1;
+    const uint64_t skip = position & 1;
     const uint64_t take = std::min<uint64_t>(rest, kWords - skip);
-    const uint64_t first = state_.position / 2;
+    const uint64_t first = position / 2;
     const uint64_t blocks = (skip + take + 1) / 2;
     if (blocks > kFewBlocks) {
-      fill_batch(first, state_.seed, words);
+      fill_batch(first, begin.seed, words);
       make_batch(kind, words, numbers);
     } else {
       for (uint64_t b = 0; b < blocks; ++b) {
-        fill_block(first + b, state_.seed, words + 2 * b);
+        fill_block(first + b, begin.seed, words + 2 * b);
         make_block(kind, words + 2 * b, numbers + 2 * b);
       }
     }
     const void* from = kind == CTN_RANDOM_BITS ? static_cast<const void*>(words) : numbers;
     std::memcpy(to, static_cast<const char*>(from) + 8 * skip, 8 * take);
     to += 8 * take;
-    state_.position += take;
+    position += take;
     rest -= take;
   }
 }

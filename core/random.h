@@ -42,6 +42,8 @@ class Philox {
 
   // kind CTN_RANDOM_* (anything else is CTN_EINVAL); dst: double[n] or, for BITS, uint64_t[n].
   void draw(int32_t kind, void* dst, int64_t n);
+  // As draw, but whoever asks makes the numbers himself: where they begin.
+  PhiloxState take(int32_t kind, int64_t n);
   // Starts again at block 0.
   void seed(uint64_t seed) noexcept;
 

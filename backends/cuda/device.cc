@@ -90,14 +90,26 @@ void Device::wait() {
   check(driver().cuStreamSynchronize(stream), "waiting");
   const std::string ops = recent.text();
   recent.clear();
-  const int64_t kind = fault[0], value = fault[1], bound = fault[2];
-  if (kind == kNoFault) return;
+  const int64_t kind = fault[0], value = fault[1], bound = fault[2], other = fault[3];
   fault[0] = kNoFault;
-  if (kind == kBadId)
-    sdk::fail(CTN_EINVAL, "id ", value, " is out of bounds for W with ", bound, " rows (", ops,
-              ")");
-  sdk::fail(CTN_EINVAL, "index ", value, " is out of bounds for axis 0 with size ", bound, " (",
-            ops, ")");
+  switch (kind) {
+    case kNoFault: return;
+    case kBadId:
+      sdk::fail(CTN_EINVAL, "id ", value, " is out of bounds for W with ", bound, " rows (", ops,
+                ")");
+    case kBadLabel:
+      sdk::fail(CTN_EINVAL, "Each label `t` need to satisfy `0 <= t < ", bound, "`, got ", value,
+                " (", ops, ")");
+    case kBadLabelToo:
+      sdk::fail(CTN_EINVAL, "Each label `t` need to satisfy `0 <= t < ", bound, " or t == ", other,
+                "`, got ", value, " (", ops, ")");
+    case kBadPosition:
+      sdk::fail(CTN_EINVAL, "index ", value, " is not within a window of ", bound, " x ", other,
+                " (", ops, ")");
+    default:
+      sdk::fail(CTN_EINVAL, "index ", value, " is out of bounds for axis 0 with size ", bound, " (",
+                ops, ")");
+  }
 }
 
 Device& device(int index) {

@@ -48,9 +48,9 @@ struct Device {
   Recent recent;
   Staging staging;
   // What a kernel found wrong with its data: kFault words of host memory that kernels write: kind,
-  // the value, what bounds it. 0: nothing.
-  enum : int64_t { kNoFault, kBadIndex, kBadId };
-  static constexpr int kFault = 3;
+  // the value, what bounds it, and what else is allowed or bounds it. 0: nothing.
+  enum : int64_t { kNoFault, kBadIndex, kBadId, kBadLabel, kBadLabelToo, kBadPosition };
+  static constexpr int kFault = 4;
   int64_t* fault = nullptr;
 
   // As cuda::check; an error that the stream has stored is said to be of what was queued.

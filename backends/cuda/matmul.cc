@@ -3,6 +3,7 @@
 
 #include <cuda/blas.h>
 #include <cuda/move.h>
+#include <cuda/widen.h>
 
 namespace catena::cuda {
 namespace {
@@ -11,28 +12,54 @@ using sdk::Dims;
 using sdk::Run;
 using sdk::Tensor;
 
+// One dtype for all matrices of a product.
+ctn_dtype product_dtype(const Run& run) {
+  const ctn_dtype dtype = run.out(0).dtype();
+  for (int k = 0; k < run.n_in(); ++k)
+    if (run.has(k) && !sdk::same_dtype(run.in(k).dtype(), dtype)) return compute_dtype(run);
+  return dtype;
+}
+
 void linear(const Run& run) {
   Device& d = device_of(run);
-  const Tensor x = run.in(in::linear::x), w = run.in(in::linear::W), y = run.out(0);
-  const int64_t m = y.shape(0), n = y.shape(1), k = w.shape(1);
+  const ctn_dtype dtype = product_dtype(run);
+  const Tensor x = run.in(in::linear::x), w = run.in(in::linear::W);
+  const OutputAs y(run, 0, dtype);
+  const int64_t n = w.shape(0), k = w.shape(1), m = run.out(0).shape(0);
   const bool bias = run.has(in::linear::b);
+  const int64_t item = sdk::dtype_bytes(dtype), shape[] = {m, n};
   if (bias) {
-    const int64_t item = sdk::dtype_bytes(y.dtype()), to[] = {n * item, item}, from[] = {0, item};
-    copy_strided(d, y.shape(), item, y.data(), to, run.in(in::linear::b).data(), from);
+    const int64_t to[] = {n * item, item}, from[] = {0, item};
+    copy_strided(d, shape, item, y.data(), to, data_as(run, run.in(in::linear::b), dtype), from);
   } else if (k == 0) {
-    fill_zero(d, y.data(), y.size() * sdk::dtype_bytes(y.dtype()));
+    fill_zero(d, y.data(), m * n * item);
   }
   if (k != 0)
-    multiply(d, {y.dtype(), m, n, k, 1, x.data(), false, 0, w.data(), true, 0, y.data(), bias,
-                 rounds_factors(run)});
+    multiply(d, {dtype, m, n, k, 1, data_as(run, x, dtype), false, 0, data_as(run, w, dtype), true,
+                 0, y.data(), bias, rounds_factors(run)});
+  y.store();
   d.recent.add("linear");
 }
 
 void matmul(const Run& run) {
   Device& d = device_of(run);
+  const ctn_dtype dtype = product_dtype(run);
   const Tensor a = run.in(in::matmul::a), b = run.in(in::matmul::b), y = run.out(0);
-  Product p{y.dtype(), 1,        1,     a.shape(0), 1,        a.data(), false,
-            0,         b.data(), false, 0,          y.data(), false,    rounds_factors(run)};
+  const OutputAs out(run, 0, dtype);
+  Product p{dtype,
+            1,
+            1,
+            a.shape(0),
+            1,
+            data_as(run, a, dtype),
+            false,
+            0,
+            data_as(run, b, dtype),
+            false,
+            0,
+            out.data(),
+            false,
+            rounds_factors(run)};
   if (a.ndim() > 1) {
     const int last = y.ndim();
     p.trans_a = run.b(attr::matmul::transa);
@@ -45,9 +72,10 @@ void matmul(const Run& run) {
     p.step_b = p.k * p.n;
   }
   if (p.k == 0)
-    fill_zero(d, y.data(), y.size() * sdk::dtype_bytes(y.dtype()));
+    fill_zero(d, out.data(), y.size() * sdk::dtype_bytes(dtype));
   else
     multiply(d, p);
+  out.store();
   d.recent.add("matmul");
 }
 

@@ -33,7 +33,7 @@ struct Rows {
 };
 
 Native& kernels() {
-  static Native* const n = new Native(kMoveText);
+  static Native* const n = new Native(kMoveKernels);
   return *n;
 }
 
@@ -76,16 +76,6 @@ void put_slice(const Run& run) {
 
 // ---- rows by number
 
-const char* index_name(ctn_dtype dtype) {
-  switch (sdk::dtype_index(dtype)) {
-    case CTN_INT8: return "i8";
-    case CTN_INT16: return "i16";
-    case CTN_INT32: return "i32";
-    case CTN_INT64: return "i64";
-    default: sdk::fail(CTN_EUNSUPPORTED, "no kernel for indexes of ", sdk::dtype_name(dtype));
-  }
-}
-
 void gather(Device& d, const Tensor& x, const Tensor& numbers, const Tensor& y, Rows r) {
   r.n = numbers.size();
   r.rows = x.shape(0);
@@ -99,15 +89,6 @@ void gather(Device& d, const Tensor& x, const Tensor& numbers, const Tensor& y, 
       std::string("take_rows<") + index_name(numbers.dtype()) + ", u" + std::to_string(bits) + ">",
       "Rows"};
   queue(d, kernels().find(d, entry), r.n * r.columns, &r);
-}
-
-// As the prelude calls it.
-const char* type_name(ctn_dtype dtype) {
-  constexpr const char* kNames[] = {nullptr, "i8",  "i16", "i32", "i64", "u8",  "u16",
-                                    "u32",   "u64", "f16", "f32", "f64", "bf16"};
-  const char* name = kNames[sdk::dtype_index(dtype)];
-  if (!name) sdk::fail(CTN_EUNSUPPORTED, "no kernel for ", sdk::dtype_name(dtype));
-  return name;
 }
 
 void scatter(const Run& run, const Tensor& x, const Tensor& numbers, const Tensor& y, Rows r) {

@@ -13,6 +13,4 @@ void copy_strided(Device& d, std::span<const int64_t> shape, int64_t item, void*
                   std::span<const int64_t> dst_strides, const void* src,
                   std::span<const int64_t> src_strides);
 
-extern const char* const kMoveText;
-
 }  // namespace catena::cuda

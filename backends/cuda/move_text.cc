@@ -4,7 +4,9 @@
 
 namespace catena::cuda {
 
-const char* const kMoveText = R"(
+namespace {
+
+constexpr const char* kText = R"(
 struct Copy {
   i64 size, ndim;
   void* dst;
@@ -72,5 +74,15 @@ template <class S> __device__ inline void narrow_sums(const Rows& r) {
     store((S*)r.dst + k, ((const f32*)r.sums)[k]);
 }
 )";
+
+constexpr Sample kSamples[] = {{"copy_strided<u16>", "Copy"},
+                               {"take_rows<i32, u32>", "Rows"},
+                               {"add_rows<i32, f16, f32>", "Rows"},
+                               {"narrow_sums<f16>", "Rows"},
+                               {nullptr, nullptr}};
+
+}  // namespace
+
+constinit const Text kMoveKernels{"move", {&kText}, kSamples};
 
 }  // namespace catena::cuda

@@ -8,20 +8,39 @@ namespace {
 
 constexpr int64_t kMostBlocks = int64_t{1} << 20;
 
+std::string_view template_of(std::string_view function) {
+  return function.substr(0, function.find('<'));
+}
+
+// What is no sample would be tried by no test that has NVRTC.
+bool has_sample(const Text& text, std::string_view function) {
+  for (const Sample* s = text.samples; s->function; ++s)
+    if (template_of(s->function) == template_of(function)) return true;
+  return false;
+}
+
 }  // namespace
+
+std::string native_source(const Text& text, std::span<const Entry> entries) {
+  std::string to = std::string(kPreludeTypes) + kPreludeArithmetic + kPreludeMath;
+  to += "enum { kThreads = " + std::to_string(kThreads) + " };\n";
+  for (const char* const* part : text.parts)
+    if (part) to += *part;
+  for (size_t k = 0; k < entries.size(); ++k)
+    to += "extern \"C\" __global__ void entry" + std::to_string(k) + "(const " +
+          entries[k].parameter + " l) { " + entries[k].function + "(l); }\n";
+  return to;
+}
 
 CUfunction Native::find(Device& d, const Entry& entry) {
   const std::lock_guard lock(mutex_);
   CUfunction& f = functions_[{d.index, entry.function}];
   if (f) return f;
-  std::string source = std::string(kPreludeTypes) + kPreludeArithmetic + kPreludeMath;
-  source += "enum { kThreads = " + std::to_string(kThreads) + " };\n";
-  source += text_;
-  source += std::string("extern \"C\" __global__ void entry(const ") + entry.parameter + " l) { " +
-            entry.function + "(l); }\n";
-  const CUmodule module = load_module(d, source);
+  if (!has_sample(text_, entry.function))
+    sdk::fail(CTN_EINTERNAL, "cuda: ", entry.function, " is no sample of the text ", text_.name);
+  const CUmodule module = load_module(d, native_source(text_, {&entry, 1}));
   const Current current(d);
-  f = find_function(d, module, "entry");
+  f = find_function(d, module, "entry0");
   return f;
 }
 
@@ -33,6 +52,24 @@ void queue(Device& d, CUfunction f, int64_t n, const void* p) {
       driver().cuLaunchKernel(f, static_cast<unsigned>(std::clamp<int64_t>(blocks, 1, kMostBlocks)),
                               1, 1, kThreads, 1, 1, 0, d.stream, parameters, nullptr),
       "launch");
+}
+
+const char* type_name(ctn_dtype dtype) {
+  constexpr const char* kNames[] = {nullptr, "i8",  "i16", "i32", "i64", "u8",  "u16",
+                                    "u32",   "u64", "f16", "f32", "f64", "bf16"};
+  const char* name = kNames[sdk::dtype_index(dtype)];
+  if (!name) sdk::fail(CTN_EUNSUPPORTED, "no kernel for ", sdk::dtype_name(dtype));
+  return name;
+}
+
+const char* index_name(ctn_dtype dtype) {
+  switch (sdk::dtype_index(dtype)) {
+    case CTN_INT8: return "i8";
+    case CTN_INT16: return "i16";
+    case CTN_INT32: return "i32";
+    case CTN_INT64: return "i64";
+    default: sdk::fail(CTN_EUNSUPPORTED, "no kernel for indexes of ", sdk::dtype_name(dtype));
+  }
 }
 
 void fill_zero(Device& d, void* p, int64_t bytes) {

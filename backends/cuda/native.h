@@ -8,6 +8,7 @@
 #include <cuda/source.h>
 
 #include <map>
+#include <span>
 
 namespace catena::cuda {
 
@@ -17,15 +18,29 @@ struct Entry {
   const char* parameter;
 };
 
+// A file's kernels: functions and structs, compiled behind the prelude of source.h. `samples` has
+// each of its templates once, as an Entry of a usual dtype, for the test that compiles them all.
+struct Sample {
+  const char* function;
+  const char* parameter;
+};
+struct Text {
+  const char* name;
+  const char* const* parts[3];  // one after the other
+  const Sample* samples;        // up to one without a function
+};
+
+// The source of these entries, the k-th as the kernel "entry<k>".
+std::string native_source(const Text& text, std::span<const Entry> entries);
+
 class Native {
  public:
-  // text: functions and structs, compiled behind the prelude of source.h
-  explicit Native(const char* text) : text_(text) {}
+  explicit Native(const Text& text) : text_(text) {}
   // Each entry is a module of its own: a text has dozens, of which a program uses few.
   CUfunction find(Device& d, const Entry& entry);
 
  private:
-  const char* const text_;
+  const Text& text_;
   std::mutex mutex_;
   std::map<std::pair<int, std::string>, CUfunction> functions_;
 };
@@ -42,6 +57,10 @@ void queue(Device& d, CUfunction f, int64_t n, const void* p);
 inline bool rounds_factors(const sdk::Call& c) {
   return sdk::config_is(c.context(), "use_cudnn_tensor_core", "always");
 }
+
+// As the prelude calls the type of an element, and that of an integer that counts or names.
+const char* type_name(ctn_dtype dtype);
+const char* index_name(ctn_dtype dtype);
 
 // Zeros, in the order of the stream.
 void fill_zero(Device& d, void* p, int64_t bytes);
@@ -60,14 +79,26 @@ struct KernelRow {
 ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
                        std::initializer_list<KernelRow> rows);
 
-// The files of kernels.
+// The texts, and the files of kernels.
+extern const Text kLossKernels;
+extern const Text kMoveKernels;
+extern const Text kNoiseKernels;
+extern const Text kSoftmaxKernels;
+extern const Text kWidenKernels;
+inline constexpr const Text* kTexts[] = {
+    &kLossKernels, &kMoveKernels, &kNoiseKernels, &kSoftmaxKernels, &kWidenKernels,
+};
+
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_dnn(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_loss(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_matmul(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_move(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_noise(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_softmax(const ctn_host* host, ctn_plugin plugin);
 inline constexpr RegisterFn kKernelFiles[] = {
-    register_dnn, register_matmul, register_move,
-    nullptr,  // ends the list
+    register_dnn,   register_loss,    register_matmul, register_move,
+    register_noise, register_softmax, nullptr,  // ends the list
 };
 
 }  // namespace catena::cuda

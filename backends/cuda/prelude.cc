@@ -27,6 +27,11 @@ template <> struct Kind<f64> { static constexpr bool real = true, sign = true; }
 template <class A, class B> struct Same { static constexpr bool value = false; };
 template <class A> struct Same<A, A> { static constexpr bool value = true; };
 
+// What an element in memory is computed with.
+template <class S> struct WideOf { typedef f32 type; };
+template <> struct WideOf<f64> { typedef f64 type; };
+template <class S> using Wide = typename WideOf<S>::type;
+
 // Arithmetic is done in unsigned words, which wrap.
 template <int bytes> struct WordOf { typedef u32 type; };
 template <> struct WordOf<8> { typedef u64 type; };

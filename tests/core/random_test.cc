@@ -153,6 +153,22 @@ TEST_CASE("the stream's words are the paper's, at any place") {
   }
 }
 
+TEST_CASE("what is taken is passed over, and begins where a draw would have") {
+  Philox stream(7), other(7);
+  draw(stream, CTN_RANDOM_UNIFORM, 3);
+  draw(other, CTN_RANDOM_UNIFORM, 3);
+  for (const int32_t kind : {CTN_RANDOM_UNIFORM, CTN_RANDOM_NORMAL, CTN_RANDOM_BITS}) {
+    const catena::PhiloxState begin = stream.take(kind, 5);
+    CHECK(begin.seed == 7);
+    CHECK(begin.kind == kind);
+    Philox there(begin);
+    CHECK(draw(there, kind, 5) == draw(other, kind, 5));
+    CHECK(stream.state().position == other.state().position);
+  }
+  CHECK_THROWS_AS(stream.take(99, 1), catena::Error);
+  CHECK_THROWS_AS(stream.take(CTN_RANDOM_UNIFORM, -1), catena::Error);
+}
+
 TEST_CASE("draws of one kind are the same however they are split") {
   for (const int32_t kind : kKinds) {
     Philox whole_stream(99);

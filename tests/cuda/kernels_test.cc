@@ -3,7 +3,7 @@
 #include "compare.h"
 
 using namespace catena;
-using cuda_test::compare, cuda_test::Floats;
+using cuda_test::compare, cuda_test::compare_mixed, cuda_test::Floats;
 
 TEST_CASE("products") {
   compare("linear", {{5, 7}, {3, 7}, {3}}, [](auto v) { return F::linear(v[0], v[1], v[2]); });
@@ -16,6 +16,10 @@ TEST_CASE("products") {
           [](auto v) { return F::matmul(v[0], v[1], {.transb = true}); });
   compare("matmul of views", {{4, 3}, {5, 4}},
           [](auto v) { return F::matmul(F::transpose(v[0]), F::transpose(v[1])); });
+  compare_mixed("linear of two dtypes", {{5, 7}, {3, 7}, {3}},
+                [](auto v) { return F::linear(v[0], v[1], v[2]); }, {float32, float64, float32});
+  compare_mixed("matmul of two dtypes", {{3, 4}, {4, 5}},
+                [](auto v) { return F::matmul(v[0], v[1]); }, {float16, float32});
   compare("matmul over nothing", {{3, 0}, {0, 2}}, [](auto v) { return F::matmul(v[0], v[1]); });
 }
 

@@ -3,6 +3,7 @@
 // dtypes of each row are tried; all of them (minutes) with --no-skip.
 #include <catena/sdk.hpp>
 
+#include <cuda/native.h>
 #include <cuda/nvrtc.h>
 #include <cuda/source.h>
 
@@ -52,10 +53,9 @@ std::vector<std::shared_ptr<const Row>> all_rows() {
   return rows;
 }
 
-std::string compiled(const ctn_form& form, catena::cuda::Reach reach, int major, int minor) {
+std::string compiled(const std::string& source, int arch) {
   try {
-    const auto image =
-        catena::cuda::nvrtc_compile(catena::cuda::source_of(form, reach), major, minor);
+    const auto image = catena::cuda::nvrtc_compile(source, arch / 10, arch % 10);
     return image.code.empty() ? "no code" : "";
   } catch (const catena::sdk::Error& e) {
     return e.what();
@@ -82,7 +82,7 @@ int compile_rows(size_t dtypes) {
       if (!seen.insert(form->c().hash).second) continue;
       const int arch = forms++ % 2 ? 90 : 75;
       const std::string text =
-          compiled(form->c(), catena::cuda::Reach::kNear, arch / 10, arch % 10);
+          compiled(catena::cuda::source_of(form->c(), catena::cuda::Reach::kNear), arch);
       if (!text.empty()) FAIL_CHECK(row->name(), " for sm_", arch, ": ", text);
     }
     first = static_cast<uint8_t>((first + 5) % CTN_DTYPE_COUNT);
@@ -97,6 +97,20 @@ TEST_CASE("every row") {
 
 TEST_CASE("every row in every dtype" * doctest::skip()) {
   if (nvrtc_found()) CHECK(compile_rows(CTN_DTYPE_COUNT) > 1000);
+}
+
+// Those of a text in one program; others than the samples' dtypes are the false GPU's business.
+TEST_CASE("kernels written by hand") {
+  if (!nvrtc_found()) return;
+  for (const catena::cuda::Text* text : catena::cuda::kTexts) {
+    std::vector<catena::cuda::Entry> entries;
+    for (const catena::cuda::Sample* s = text->samples; s->function; ++s)
+      entries.push_back({s->function, s->parameter});
+    for (const int arch : {75, 80, 90}) {
+      const std::string log = compiled(catena::cuda::native_source(*text, entries), arch);
+      if (!log.empty()) FAIL_CHECK(text->name, " for sm_", arch, ": ", log);
+    }
+  }
 }
 
 TEST_CASE("an architecture that NVRTC does not know gets the newest one below") {

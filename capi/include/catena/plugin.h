@@ -542,6 +542,13 @@ typedef struct ctn_initializer_def {
 
 typedef struct ctn_plugin_s* ctn_plugin;
 
+/* Where numbers of the default stream begin. Each takes one 64-bit word, from number `position` on.
+ * Words 2b and 2b + 1 are x1:x0 and x3:x2 of Philox 4x32-10 at the counter {b, b >> 32, 0, 0} under
+ * the key {seed, seed >> 32}; b counts modulo 2^63. UNIFORM is (word >> 11) * 2^-53. */
+typedef struct ctn_philox {
+  uint64_t seed, position;
+} ctn_philox;
+
 typedef struct ctn_host {
   uint32_t size;
   uint32_t abi; /* CTN_ABI_VERSION of the runtime */
@@ -599,6 +606,10 @@ typedef struct ctn_host {
 
   /* Experimental tables by name and version; NULL if absent. */
   const void*(CTN_CALL* extension)(ctn_str name, uint32_t version);
+
+  /* Takes n numbers of `kind` (CTN_RANDOM_*) from the context's stream as random_draw would, for a
+   * device that makes them itself. CTN_EUNSUPPORTED where the context has a ctn_random: draw. */
+  ctn_status(CTN_CALL* random_take)(ctn_context ctx, int32_t kind, int64_t n, ctn_philox* out);
 } ctn_host;
 
 /* ==== entry points ============================================================================ */

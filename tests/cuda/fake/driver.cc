@@ -424,7 +424,7 @@ EXPORT CUresult cuModuleLoadDataEx(CUmodule* m, const void* image, unsigned, CUj
   };
   *m = new CUmod_st{library,
                     {index("threadIdx"), index("blockIdx"), index("blockDim"), index("gridDim"),
-                     reinterpret_cast<void (**)()>(dlsym(library, "emulated_barrier")),
+                     reinterpret_cast<void (**)(int)>(dlsym(library, "emulated_barrier")),
                      *static_cast<const int*>(dlsym(library, "has_barrier")) != 0}};
   return CUDA_SUCCESS;
 }
@@ -470,7 +470,8 @@ EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned 
     if (!f->run) return;
     std::vector<uint64_t> aligned((bytes.size() + 7) / 8);
     std::memcpy(aligned.data(), bytes.data(), bytes.size());
-    fake::run_grid(f->module->words, f->run, aligned.data(), {gx, gy, gz}, {bx, by, bz});
+    if (!fake::run_grid(f->module->words, f->run, aligned.data(), {gx, gy, gz}, {bx, by, bz}))
+      st.gpus[d].broken = true;
   });
   return CUDA_SUCCESS;
 }

@@ -45,7 +45,8 @@ bool write_file(const std::string& name, const std::string& text) {
 // For every kernel a function that takes parameters as cuLaunchKernel does, and their size.
 std::string entries(const std::string& source) {
   std::string out =
-      "extern \"C\" { Index3 threadIdx, blockIdx, blockDim, gridDim; void (*emulated_barrier)(); "
+      "extern \"C\" { Index3 threadIdx, blockIdx, blockDim, gridDim; "
+      "void (*emulated_barrier)(int); "
       "}\n";
   const std::string mark = "extern \"C\" __global__ void ";
   for (size_t at = source.find(mark); at != std::string::npos; at = source.find(mark, at + 1)) {
@@ -57,7 +58,8 @@ std::string entries(const std::string& source) {
     out +=
         "extern \"C\" { extern const unsigned long size_" + name + " = sizeof(" + type + "); }\n";
   }
-  const bool barrier = source.find("__syncthreads") != std::string::npos;
+  const bool barrier = source.find("__syncthreads") != std::string::npos ||
+                       source.find("__shfl") != std::string::npos;
   return out + "extern \"C\" { extern const int has_barrier = " + (barrier ? "1" : "0") + "; }\n";
 }
 

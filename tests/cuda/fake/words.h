@@ -11,7 +11,7 @@ struct Index3 {
 };
 extern "C" {
 extern Index3 threadIdx, blockIdx, blockDim, gridDim;
-extern void (*emulated_barrier)();
+extern void (*emulated_barrier)(int whole_block);
 
 double fmod(double, double);
 float fmodf(float, float);
@@ -51,7 +51,18 @@ BOTH(rint)
 #undef BOTH
 }
 
-inline void __syncthreads() { emulated_barrier(); }
+inline void __syncthreads() { emulated_barrier(1); }
+
+// All lanes of the warp take part: the mask is full.
+template <class T>
+inline T __shfl_xor_sync(unsigned, T v, int distance) {
+  static T given[1024];
+  given[threadIdx.x] = v;
+  emulated_barrier(0);
+  v = given[threadIdx.x ^ static_cast<unsigned>(distance)];
+  emulated_barrier(0);
+  return v;
+}
 
 inline float __uint_as_float(unsigned bits) {
   float v;
