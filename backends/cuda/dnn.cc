@@ -163,4 +163,14 @@ const char* declines_arrays(const sdk::Call& c, std::initializer_list<sdk::Tenso
   return nullptr;
 }
 
+const char* declines_simple(const sdk::Call& c, std::initializer_list<sdk::Tensor> arrays) {
+  if (sdk::dtype_index(c.in(0).dtype()) == CTN_BFLOAT16) return "bfloat16";
+  return declines_arrays(c, arrays);
+}
+
+void note_queued(const sdk::Run& run) {
+  device(sdk::host->exec_device(run.exec()).id)
+      .recent.add(sdk::view(sdk::host->exec_label(run.exec())));
+}
+
 }  // namespace catena::cuda

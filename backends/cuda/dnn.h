@@ -49,7 +49,18 @@ namespace catena::cuda {
   X(cudnnFindConvolutionBackwardFilterAlgorithmEx)  \
   X(cudnnGetConvolutionBackwardFilterWorkspaceSize) \
   X(cudnnConvolutionBackwardFilter)                 \
-  X(cudnnAddTensor)
+  X(cudnnAddTensor)                                 \
+  X(cudnnScaleTensor)                               \
+  X(cudnnBatchNormalizationForwardTraining)         \
+  X(cudnnBatchNormalizationForwardInference)        \
+  X(cudnnBatchNormalizationBackward)                \
+  X(cudnnCreatePoolingDescriptor)                   \
+  X(cudnnSetPooling2dDescriptor)                    \
+  X(cudnnDestroyPoolingDescriptor)                  \
+  X(cudnnPoolingForward)                            \
+  X(cudnnPoolingBackward)                           \
+  X(cudnnSoftmaxForward)                            \
+  X(cudnnSoftmaxBackward)
 
 struct Dnn {
 #define CATENA_MEMBER(name) decltype(&::name) name = nullptr;
@@ -95,6 +106,8 @@ using FilterDescriptor = Descriptor<cudnnFilterDescriptor_t, &Dnn::cudnnCreateFi
 using ConvDescriptor =
     Descriptor<cudnnConvolutionDescriptor_t, &Dnn::cudnnCreateConvolutionDescriptor,
                &Dnn::cudnnDestroyConvolutionDescriptor>;
+using PoolingDescriptor = Descriptor<cudnnPoolingDescriptor_t, &Dnn::cudnnCreatePoolingDescriptor,
+                                     &Dnn::cudnnDestroyPoolingDescriptor>;
 
 cudnnDataType_t dnn_type(ctn_dtype dtype);
 // What sums are made in: float64 for float64, float32 for all others.
@@ -157,6 +170,10 @@ std::shared_ptr<DnnHandle> dnn_handle(Device& d);
 const char* declines_dnn(const sdk::Call& c);
 // Also: the arrays' sizes, or a dtype that is not that of the first input.
 const char* declines_arrays(const sdk::Call& c, std::initializer_list<sdk::Tensor> arrays);
+// Also: bfloat16, of which nobody says which functions but convolutions take it.
+const char* declines_simple(const sdk::Call& c, std::initializer_list<sdk::Tensor> arrays);
+// That the run is among what was queued, for errors that show later.
+void note_queued(const sdk::Run& run);
 
 inline constexpr int kDnnPriority = 100;  // above the backend's own kernels
 

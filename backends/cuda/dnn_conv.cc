@@ -110,7 +110,7 @@ void run_conv(const Run& run) {
   const ConvSides s(run, role.direction);
   const void* bias = run.has(2) ? run.in(2).data() : nullptr;
   run.state<State>().plan->run({s.x.data(), s.w.data(), s.y.data(), bias}, run.planned_scratch());
-  device_of(run).recent.add(sdk::view(sdk::host->exec_label(run.exec())));
+  note_queued(run);
 }
 
 template <const ConvRole& role>

@@ -10,9 +10,13 @@ std::string dnn_status() {
 }
 
 ctn_status register_dnn_conv(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_dnn_norm(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_dnn_pooling(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_dnn_softmax(const ctn_host* host, ctn_plugin plugin);
 
 ctn_status register_dnn(const ctn_host* host, ctn_plugin plugin) {
-  for (const RegisterFn file : {register_dnn_conv}) {
+  for (const RegisterFn file :
+       {register_dnn_conv, register_dnn_norm, register_dnn_pooling, register_dnn_softmax}) {
     const ctn_status status = file(host, plugin);
     if (status != CTN_OK) return status;
   }

@@ -80,13 +80,15 @@ ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
                        std::initializer_list<KernelRow> rows);
 
 // The texts, and the files of kernels.
+extern const Text kDnnNormKernels;
 extern const Text kLossKernels;
 extern const Text kMoveKernels;
 extern const Text kNoiseKernels;
 extern const Text kSoftmaxKernels;
 extern const Text kWidenKernels;
 inline constexpr const Text* kTexts[] = {
-    &kLossKernels, &kMoveKernels, &kNoiseKernels, &kSoftmaxKernels, &kWidenKernels,
+    &kDnnNormKernels, &kLossKernels,    &kMoveKernels,
+    &kNoiseKernels,   &kSoftmaxKernels, &kWidenKernels,
 };
 
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
