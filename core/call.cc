@@ -142,11 +142,14 @@ struct Call {
       t.layout = only_layout(a);
       if (!t.layout) t.t.data = a.data();
       if (!device) device = &a.device();
-      if (device != &a.device())
+      Device* const both = common_device(*device, a.device());
+      if (!both)
         fail(CTN_EINVAL, "[" + op.name + "] inputs are on different devices: " + device->name +
                              " and " + a.device().name);
+      device = both;
     }
     if (!device) device = &ctx.default_device();
+    device = &device->for_calls(flags);
   }
 
   void check_types() const {
@@ -390,6 +393,9 @@ const Kernel& choose_kernel(const Call& c, const ctn_call_info& info) {
       if (!(k->dtypes & dtype_bit)) {
         yes = 0;
         why = str("dtype not supported");
+      } else if (k->backend->off_bit & c.flags) {
+        yes = 0;
+        why = str(k->backend->off_text);
       } else if (k->def.supports) {
         check_op(k->def.supports(k->def.self, &info, &yes, &why), c.op);
       }

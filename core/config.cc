@@ -159,12 +159,20 @@ thread_local ThreadSlot t_slot{0, 0, 0};
 
 }  // namespace
 
+uint64_t never_bit(std::string_view name) {
+  static_assert((kNever & kAuto) == 0 && (kNever & kAlways) == 0);
+  const Key* key = find_key(name);
+  return key && key->kind == Kind::kTernary ? kNever << key->shift : 0;
+}
+
 Config::Config(bool use_env) : global_(0), id_(next_config()) {
   const auto preset = [&](std::string_view name, uint64_t field) {
     const Key& key = known_key(name);
     set_global(key.mask(), field << key.shift);
+    chosen_ |= key.mask();
   };
   for (const Key& key : kKeys) preset(key.name, key.first);
+  chosen_ = 0;
   if (!use_env) return;
   if (env_true("CHAINER_DEBUG")) preset("debug", true);
   if (env_true("CATENA_AUTOTUNE")) preset("autotune", true);
@@ -204,10 +212,25 @@ void Config::set_global(uint64_t mask, uint64_t bits) {
     continue;
 }
 
+void Config::set_auto(std::string_view name) {
+  const Key& key = known_key(name);
+  if ((chosen_.load() & key.mask()) == 0) set_global(key.mask(), kAuto << key.shift);
+}
+
+std::vector<std::string> Config::chosen() const {
+  std::vector<std::string> names;
+  for (const Key& key : kKeys)
+    if (key.kind == Kind::kTernary && (chosen_.load() & key.mask()) != 0)
+      names.emplace_back(key.name);
+  return names;
+}
+
 void Config::set_global(std::string_view name, const ctn_value& value) {
   check_value(name, value);
-  if (const Key* key = find_key(name))
+  if (const Key* key = find_key(name)) {
+    chosen_ |= key->mask();
     return set_global(key->mask(), field_of(*key, value).value() << key->shift);
+  }
   std::lock_guard lock(mutex_);
   values_[std::string(name)] = own_value(value);
 }

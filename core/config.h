@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace catena {
 
@@ -25,6 +26,9 @@ enum ConfigFlag : uint64_t {
   kTypeCheck = 1u << 2,
   kDebug = 1u << 3,
 };
+
+// The bit of flags() that says "never" of a key that takes it; 0 for other keys.
+uint64_t never_bit(std::string_view key);
 
 class Config {
  public:
@@ -37,6 +41,11 @@ class Config {
   uint64_t flags() const;
   void set_global(std::string_view key, const ctn_value& value);
   void set_local(std::string_view key, const ctn_value* value);  // NULL or absent: remove
+  // "auto" as the global value of a key that takes it, unless the environment or the program chose
+  // one.
+  void set_auto(std::string_view key);
+  // Keys that take "never" and whose global value was chosen.
+  std::vector<std::string> chosen() const;
   void get(std::string_view key, ctn_value* out) const;
   void get_local(std::string_view key, ctn_value* out) const;  // absent where there is none
 
@@ -63,6 +72,7 @@ class Config {
   void set_global(uint64_t mask, uint64_t bits);
 
   std::atomic<uint64_t> global_;
+  std::atomic<uint64_t> chosen_{0};  // fields of it that are no defaults
   const uint64_t id_;
   mutable std::mutex mutex_;
   std::map<std::string, Value, std::less<>> values_;  // of a program's own keys

@@ -105,6 +105,7 @@ Context::Context(const ctn_context_options& o)
 
 // Errors that nobody waited for do not reach the next context on their device.
 Context::~Context() {
+  plans.clear();  // they stand in the ledger
   for (int32_t i = 0; i < device_count_.load(); ++i) {
     const Device& d = *devices_[static_cast<size_t>(i)].load();
     shielded("device " + d.name + " of a context that is gone", [&] { d.wait(); });
@@ -127,6 +128,12 @@ void* Context::alloc_object(uint64_t bytes) {
   trim();
   if (void* p = objects_.get(bytes)) return p;
   out_of_memory(bytes);
+}
+
+void Context::take(uint64_t bytes) {
+  if (bytes == 0 || ledger_.take(bytes)) return;
+  trim();
+  if (!ledger_.take(bytes)) out_of_memory(bytes);
 }
 
 void Context::free_object(void* p, uint64_t bytes) noexcept {
@@ -198,6 +205,43 @@ void Context::open_device(const ctn_context_options& o) {
     throw;
   }
   log_plugins();
+  const Backend& own = *default_device_->backend;
+  if (own.off_bit) config_.set_auto(view(own.def.config_key));
+  for (const std::string& key : config_.chosen())
+    if (!(config_.flags() & never_bit(key))) raise(key);
+}
+
+void Context::set_config(std::string_view key, const ctn_value& value) {
+  config_.set_global(key, value);
+  if (never_bit(key) && std::string_view(value.u.s, value.n) != "never") raise(key);
+}
+
+void Context::set_thread_config(std::string_view key, const ctn_value* value) {
+  config_.set_local(key, value);
+  const bool given = value && value->kind == CTN_STR;
+  if (never_bit(key) && given && std::string_view(value->u.s, value->n) != "never") raise(key);
+}
+
+// Where a backend cannot be had, calls stay where they are, as Chainer has it.
+void Context::raise(std::string_view key) {
+  const std::lock_guard lock(raise_mutex_);
+  if (!raised_.emplace(key).second) return;
+  const std::string name(key);
+  for (const std::string& failure : load_providers("config:" + name, use_env_))
+    log(CTN_LOG_WARN, "loader", name + ": " + failure);
+  for (int32_t i = 0; i < Registry::get().backend_count(); ++i) {
+    const Backend& b = *Registry::get().backend(i);
+    if (view(b.def.config_key) != key) continue;
+    for (int32_t k = 0; k < device_count_.load(std::memory_order_acquire); ++k) {
+      Device& d = *devices_[static_cast<size_t>(k)].load();
+      if (d.backend != b.parent) continue;
+      try {
+        d.upper.store(&device(b.name + ":" + std::to_string(d.id)), std::memory_order_release);
+      } catch (const Error& e) {
+        log(CTN_LOG_WARN, "loader", name + ": " + e.what());
+      }
+    }
+  }
 }
 
 // What became of every plugin that was found, for whoever asks why one is not there.

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "core/pool.h"
 #include "core/random.h"
 #include "core/registry.h"
+#include "core/tuning.h"
 
 struct ctn_context_s {};
 
@@ -33,7 +35,8 @@ struct Storage;
 struct Device {
   Context* ctx = nullptr;
   const Backend* backend = nullptr;
-  ctn_device dl{};
+  int32_t id = 0;     // as the backend knows it
+  ctn_device dl{};    // as everybody else does
   int32_t index = 0;  // in Context::devices_
   std::string name;
   bool host_memory = false;
@@ -46,6 +49,13 @@ struct Device {
   void wait() const;
   // The same where nothing can be thrown: the error is kept for the next to wait.
   void settle() const noexcept;
+  // Where calls on arrays of this device run under those flags of the configuration: here, or on
+  // the device that a backend over this one has for it.
+  Device& for_calls(uint64_t flags) {
+    Device* u = upper.load(std::memory_order_acquire);
+    return u && !(u->backend->off_bit & flags) ? *u : *this;
+  }
+  std::atomic<Device*> upper{nullptr};  // by Context::raise()
 
  private:
   friend class Context;
@@ -55,6 +65,10 @@ struct Device {
 };
 
 inline constexpr int kMaxDevices = 64;
+
+// Where arrays of both are computed with: the same device, or that of the backend which stands on
+// the other one's and uses its memory; NULL if there is none.
+Device* common_device(Device& a, Device& b);
 
 class Context : public ctn_context_s {
  public:
@@ -67,6 +81,9 @@ class Context : public ctn_context_s {
   // the last of them is freed.
   void* alloc_object(uint64_t bytes);
   void free_object(void* p, uint64_t bytes) noexcept;
+  // Counts memory that somebody else holds for the context: ledger().give() ends it. Throws
+  // CTN_ENOMEM.
+  void take(uint64_t bytes);
   // Array memory of a device; the same.
   void* alloc_data(Device& device, uint64_t bytes);
 
@@ -74,8 +91,13 @@ class Context : public ctn_context_s {
   // Loads the backend if needed; throws CTN_ENOTFOUND, CTN_EDEVICE.
   Device& device(std::string_view name);
   Device& device(ctn_device dl);
+  // The one that memory of a DLPack device is taken for; throws CTN_EDEVICE, CTN_EUNSUPPORTED.
+  Device& device_of_memory(ctn_device dl);
 
   Config& config() { return config_; }
+  // Sets a key of the configuration: globally, or for the calling thread (NULL: removes it).
+  void set_config(std::string_view key, const ctn_value& value);
+  void set_thread_config(std::string_view key, const ctn_value* value);
   Executor& executor() { return executor_; }
   Ledger& ledger() { return ledger_; }
   const ctn_io& io() const { return io_; }
@@ -102,6 +124,16 @@ class Context : public ctn_context_s {
   }
   uint64_t trim();
   void synchronize();
+  void count_reorder(uint64_t bytes) noexcept {
+    reorders_.fetch_add(1, std::memory_order_relaxed);
+    reordered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  // Everything but stats->size.
+  void fill(ctn_memory_stats* stats) const noexcept {
+    ledger_.fill(stats);
+    stats->reorders = reorders_.load(std::memory_order_relaxed);
+    stats->reordered_bytes = reordered_bytes_.load(std::memory_order_relaxed);
+  }
   bool use_env() const { return use_env_; }
 
   // Large live storages, for the text of an out-of-memory error.
@@ -109,6 +141,7 @@ class Context : public ctn_context_s {
   void untrack(Storage& s) noexcept;
 
   PlanCache plans;
+  Tuning tuning;
   // Of backward passes that write gradients of leaves: what an old one lets go of may run another.
   std::recursive_mutex leaf_mutex;
   // Guards the copies in layouts of all storages, and their making.
@@ -133,6 +166,8 @@ class Context : public ctn_context_s {
   Device* find_open(const Backend& backend, int32_t id);
   Device* find_open(ctn_device dl);
   Device& add_device(const Backend& backend, int32_t id);
+  // Calls on devices of this context run on those that backends with this key have over them.
+  void raise(std::string_view key);
   [[noreturn]] void out_of_memory(uint64_t bytes);
 
   std::atomic<int64_t> handles_{1};
@@ -148,10 +183,13 @@ class Context : public ctn_context_s {
   std::mutex random_mutex_;
   ctn_random random_;
   Philox philox_;
+  std::mutex raise_mutex_;
+  std::set<std::string, std::less<>> raised_;  // keys, once each
   std::mutex device_mutex_;
   std::array<std::atomic<Device*>, kMaxDevices> devices_{};
   std::atomic<int32_t> device_count_{0};
   Device* default_device_ = nullptr;
+  std::atomic<uint64_t> reorders_{0}, reordered_bytes_{0};
   std::mutex track_mutex_;
   Storage* tracked_ = nullptr;
 };

@@ -1,5 +1,6 @@
 // Backends, what they inherit from their parents, and kernels.
 #include "core/adopt.h"
+#include "core/config.h"
 #include "core/define.h"
 #include "core/file.h"
 
@@ -65,7 +66,18 @@ std::unique_ptr<Backend> define(const ctn_backend_def* given, Arena& arena) {
   if (b->def.parent.n != 0) backend_name(b->def.parent, "parent of a backend");
   b->def.parent = arena.copy(b->def.parent);
   if (b->def.device_type < 0) refuse("backend " + b->name, "device_type is negative");
+  if (b->def.config_key.n != 0) {
+    const std::string key(view(b->def.config_key));
+    b->off_bit = never_bit(key);
+    if (b->off_bit == 0)
+      refuse("backend " + b->name, "no configuration key " + quoted(key) + " takes 'never'");
+    if (b->def.parent.n == 0) refuse("backend " + b->name, "config_key without a parent");
+    b->off_text = key + " is 'never'";
+    b->def.config_key = arena.copy(b->def.config_key);
+  }
   check_groups(*b);
+  if (b->def.layout_blocks && !b->layout_owner)
+    refuse("backend " + b->name, "layout_blocks without layout_bytes");
   return b;
 }
 
@@ -97,6 +109,7 @@ void inherit(Backend& b, const Backend* parent) {
       b.layout_owner = parent->layout_owner;
       d.layout_bytes = p.layout_bytes;
       d.reorder = p.reorder;
+      d.layout_blocks = p.layout_blocks;
     }
     if (!b.stream_owner) {
       b.stream_owner = parent->stream_owner;

@@ -20,7 +20,7 @@ void* device_source_alloc(void* user, uint64_t bytes, uint64_t align) noexcept {
   ctn_status s = CTN_OK;
   forget_text();
   try {
-    s = b.def.alloc(b.def.self, d.ctx, d.dl.id, bytes, align, &p);
+    s = b.def.alloc(b.def.self, d.ctx, d.id, bytes, align, &p);
   } catch (...) {
     d.ctx->log_current_exception(d.name);
     s = store_current_exception();
@@ -32,7 +32,7 @@ void* device_source_alloc(void* user, uint64_t bytes, uint64_t align) noexcept {
 void device_source_free(void* user, void* p, uint64_t bytes, uint64_t align) noexcept {
   const auto& d = *static_cast<const Device*>(user);
   const Backend& b = *d.backend->memory_owner;
-  d.ctx->shielded(d.name, [&] { b.def.free(b.def.self, d.ctx, d.dl.id, p, bytes, align); });
+  d.ctx->shielded(d.name, [&] { b.def.free(b.def.self, d.ctx, d.id, p, bytes, align); });
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ Device& Context::device(std::string_view name) {
 Device* Context::find_open(const Backend& backend, int32_t id) {
   for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
     Device* d = devices_[static_cast<size_t>(i)].load();
-    if (d->backend == &backend && d->dl.id == id) return d;
+    if (d->backend == &backend && d->id == id) return d;
   }
   return nullptr;
 }
@@ -95,30 +95,70 @@ Device* Context::find_open(ctn_device dl) {
   return nullptr;
 }
 
-// One that is not open is opened where a device of its backend is.
+namespace {
+
+// How many backends of its type the process met before this one.
+int32_t rank_of(const Backend& backend) {
+  int32_t rank = 0;
+  for (int32_t i = 0; i < backend.id; ++i)
+    rank += Registry::get().backend(i)->def.device_type == backend.def.device_type;
+  return rank;
+}
+
+}  // namespace
+
+// One that is not open is opened where a device of its backend is, or one with the same memory.
 Device& Context::device(ctn_device dl) {
   if (Device* open = find_open(dl)) return *open;
-  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
-    const Device& d = *devices_[static_cast<size_t>(i)].load();
-    if (d.dl.type == dl.type) return device(d.backend->name + ":" + std::to_string(dl.id));
+  for (int32_t i = 0; dl.id >= 0 && i < Registry::get().backend_count(); ++i) {
+    const Backend& b = *Registry::get().backend(i);
+    if (b.def.device_type != dl.type || rank_of(b) != dl.id / CTN_DEV_NEXT) continue;
+    for (int32_t k = 0; k < device_count_.load(std::memory_order_acquire); ++k)
+      if (devices_[static_cast<size_t>(k)].load()->backend->memory_owner == b.memory_owner)
+        return device(b.name + ":" + std::to_string(dl.id % CTN_DEV_NEXT));
   }
   fail(CTN_EDEVICE, "device type " + std::to_string(dl.type) + " id " + std::to_string(dl.id) +
                         " is not open in this context");
 }
 
+// DLPack does not tell backends apart: the context's own device comes first, and of others there
+// may be one memory only.
+Device& Context::device_of_memory(ctn_device dl) {
+  if (dl.id >= CTN_DEV_NEXT) return device(dl);  // of a view that we gave
+  const auto fits = [&](const Device& d) { return d.dl.type == dl.type && d.id == dl.id; };
+  if (fits(*default_device_)) return *default_device_;
+  Device* found = nullptr;
+  for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i) {
+    Device& d = *devices_[static_cast<size_t>(i)].load();
+    if (!fits(d)) continue;
+    if (found && found->backend->memory_owner != d.backend->memory_owner)
+      fail(CTN_EUNSUPPORTED, "memory of device " + d.name + " cannot be told from that of " +
+                                 found->name + ": both are number " + std::to_string(dl.id) +
+                                 " of DLPack device type " + std::to_string(dl.type));
+    if (!found) found = &d;
+  }
+  return found ? *found : device(dl);
+}
+
+Device* common_device(Device& a, Device& b) {
+  if (&a == &b) return &a;
+  if (a.id != b.id || a.backend->memory_owner != b.backend->memory_owner) return nullptr;
+  const auto stands_on = [](const Backend* upper, const Backend* lower) {
+    while (upper && upper != lower) upper = upper->parent;
+    return upper != nullptr;
+  };
+  if (stands_on(a.backend, b.backend)) return &a;
+  return stands_on(b.backend, a.backend) ? &b : nullptr;
+}
+
 Device& Context::add_device(const Backend& backend, int32_t id) {
   const int32_t n = device_count_.load();
   if (n == kMaxDevices) fail(CTN_EUNSUPPORTED, "context: too many devices");
-  const Device* same = find_open(ctn_device{backend.def.device_type, id});
-  if (same && same->backend->memory_owner != backend.memory_owner)
-    fail(CTN_EUNSUPPORTED, "device " + backend.name + ":" + std::to_string(id) +
-                               " cannot be told from " + same->name +
-                               ", which this context has: both are number " + std::to_string(id) +
-                               " of DLPack device type " + std::to_string(same->dl.type));
   auto d = std::make_unique<Device>();
   d->ctx = this;
   d->backend = &backend;
-  d->dl = {backend.def.device_type, id};
+  d->id = id;
+  d->dl = {backend.def.device_type, rank_of(backend) * CTN_DEV_NEXT + id};
   d->index = n;
   d->name = backend.name + ":" + std::to_string(id);
   d->host_memory = backend.def.flags & CTN_BACKEND_HOST_MEMORY;
@@ -153,7 +193,7 @@ void Context::synchronize() {
 
 void Device::sync() const {
   const Backend& owner = *backend->stream_owner;  // there, since it is asynchronous
-  checked_call(name, [&] { return owner.def.sync(owner.def.self, dl.id); });
+  checked_call(name, [&] { return owner.def.sync(owner.def.self, id); });
 }
 
 void Device::wait() const {

@@ -97,9 +97,11 @@ void ExprFn::compute(Context& ctx, std::span<Array* const> in, const Request& re
   for (size_t i = 0; i < n_in; ++i) {
     args[i] = in[i];
     dtypes[i] = in[i]->dtype;
-    if (device != &in[i]->device())
+    Device* const both = common_device(*device, in[i]->device());
+    if (!both)
       fail(CTN_EINVAL,
            "[" + name_ + "] inputs are on " + device->name + " and " + in[i]->device().name);
+    device = both;
     if (!in[i]->contiguous && row_->arg_role(static_cast<int32_t>(i)) == CTN_ROLE_RAW)
       args[i] = packed.push(to_contiguous(*in[i]));
   }

@@ -55,7 +55,9 @@ int32_t host_num_threads(ctn_exec e) {
 }
 ctn_context host_exec_context(ctn_exec e) { return e ? &static_cast<Exec*>(e)->ctx : nullptr; }
 ctn_device host_exec_device(ctn_exec e) {
-  return e ? static_cast<Exec*>(e)->device.dl : ctn_device{};
+  if (!e) return {};
+  const Device& d = static_cast<Exec*>(e)->device;
+  return {d.dl.type, d.id};
 }
 ctn_stream host_exec_stream(ctn_exec) { return nullptr; }
 ctn_str host_exec_label(ctn_exec e) { return e ? str(static_cast<Exec*>(e)->label) : ctn_str{}; }
@@ -125,6 +127,17 @@ ctn_status host_random_take(ctn_context ctx, int32_t kind, int64_t n, ctn_philox
     *out = {begin.seed, begin.position};
   });
 }
+
+ctn_status host_tuning_find(ctn_context ctx, ctn_str scope, ctn_str key, ctn_str* choice) {
+  return guarded([&] {
+    require(choice, "choice");
+    *choice = str(to_context(ctx)->tuning.find(view(scope), view(key)));
+  });
+}
+ctn_status host_tuning_add(ctn_context ctx, ctn_str scope, ctn_str key, ctn_str choice) {
+  return guarded([&] { to_context(ctx)->tuning.add(view(scope), view(key), view(choice)); });
+}
+
 const void* host_extension(ctn_str, uint32_t) { return nullptr; }
 
 constexpr ctn_api kApi = {
@@ -170,6 +183,8 @@ constexpr ctn_host kHost = {
     .host_free = host_free,
     .extension = host_extension,
     .random_take = host_random_take,
+    .tuning_find = host_tuning_find,
+    .tuning_add = host_tuning_add,
 };
 
 }  // namespace

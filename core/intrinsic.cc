@@ -84,7 +84,7 @@ void copy_into(Array& dst, Array& src) {
   if (!broadcast_shapes(dst.shape(), src.shape(), shape) ||
       !std::equal(shape.begin(), shape.end(), dst.shape().begin(), dst.shape().end()))
     fail(CTN_ESHAPE, "cannot assign " + array_text(src) + " to " + array_text(dst));
-  if (&dst.device() != &src.device())
+  if (!common_device(dst.device(), src.device()))
     fail(CTN_EINVAL,
          "cannot assign an array on " + src.device().name + " to one on " + dst.device().name);
   Array* const args[] = {&src, &dst};

@@ -2,6 +2,7 @@
 // mostly sees one dimension.
 #include "core/launch.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -82,8 +83,36 @@ void drop_and_merge(Walk& w, const int64_t* shape, const int32_t* order, int32_t
   }
 }
 
-void build_walk(Walk& w, bool reduction, const Space& space, std::span<Array* const> args,
-                std::span<const Align> align) {
+// The space with the blocks of a layout as its last dimension.
+Space cut_space(const Space& space, const Blocks& cut) {
+  Space s = space;
+  s.shape[cut.axis] /= cut.block;
+  s.shape[s.ndim] = cut.block;
+  s.axes |= (space.axes >> cut.axis & 1) << s.ndim;
+  ++s.ndim;
+  return s;
+}
+
+// Byte strides of one argument along that space: inputs lie in blocks, outputs plain.
+void cut_strides(const Array& a, Align align, const Space& space, const Blocks& cut, int64_t* out) {
+  if (align == Align::kReduced) {
+    arg_strides(a, align, space, out);
+    out[space.ndim] = out[cut.axis];
+    out[cut.axis] *= cut.block;
+    return;
+  }
+  out[space.ndim] = a.itemsize();
+  int64_t step = a.itemsize() * cut.block;
+  for (int32_t d = space.ndim; d-- > 0;) {
+    out[d] = step;
+    step *= d == cut.axis ? space.shape[d] / cut.block : space.shape[d];
+  }
+}
+
+// cut: how the inputs of a reduction lie, no block where they are plain.
+void build_walk(Walk& w, bool reduction, const Space& plain, std::span<Array* const> args,
+                std::span<const Align> align, const Blocks& cut) {
+  const Space& space = cut.block ? cut_space(plain, cut) : plain;
   w.n_args = static_cast<int32_t>(args.size());
   w.capacity = space.ndim ? space.ndim : 1;
   const size_t need = args.size() * static_cast<size_t>(w.capacity);
@@ -96,9 +125,14 @@ void build_walk(Walk& w, bool reduction, const Space& space, std::span<Array* co
     full = full_heap.data();
     w.strides = w.heap.data();
   }
-  for (int32_t a = 0; a < w.n_args; ++a)
-    arg_strides(*args[static_cast<size_t>(a)], align[static_cast<size_t>(a)], space,
-                full + a * space.ndim);
+  for (int32_t a = 0; a < w.n_args; ++a) {
+    const Array& arg = *args[static_cast<size_t>(a)];
+    const Align how = align[static_cast<size_t>(a)];
+    if (cut.block)
+      cut_strides(arg, how, plain, cut, full + a * space.ndim);
+    else
+      arg_strides(arg, how, space, full + a * space.ndim);
+  }
   int32_t order[CTN_MAX_NDIM], kept = 0, reduced = 0;
   for (int32_t d = 0; d < space.ndim; ++d)
     if (!reduction || !(space.axes >> d & 1)) order[kept++] = d;
@@ -114,11 +148,11 @@ void build_walk(Walk& w, bool reduction, const Space& space, std::span<Array* co
                  static_cast<size_t>(w.ndim) * sizeof(int64_t));
 }
 
+// No element asks for its place or for another one.
 bool is_placeless(const ctn_form& form) {
-  if (form.n_acc > 0) return false;
   for (int32_t i = 0; i < form.map.n; ++i) {
     const uint16_t op = form.map.insts[i].op;
-    if (op == CTN_X_INDEX || op == CTN_X_SIZE || op == CTN_X_RAW) return false;
+    if (op == CTN_X_INDEX || op == CTN_X_RAW || (op == CTN_X_SIZE && form.n_acc == 0)) return false;
   }
   return true;
 }
@@ -153,6 +187,13 @@ void run(const Compiled& c, Device& device, const ctn_launch* launches, int32_t 
                                expr::to_string(c.c()));
   device.wait();
   for (int32_t i = 0; i < n; ++i) expr::run_plain(c.c(), launches[i]);
+}
+
+// The layout in which the inputs of a reduction are, all of the shape of its space; 0 if there is
+// none.
+uint64_t reduced_layout(const Space& space, std::span<Array* const> in) {
+  if (in.empty() || space.ndim == CTN_MAX_NDIM) return 0;
+  return std::ranges::equal(in[0]->shape(), space.dims()) ? shared_layout(in) : 0;
 }
 
 void* launch_data(Array& a, uint8_t role, uint64_t layout, Exec& exec) {
@@ -236,7 +277,7 @@ const Compiled& FormCache::get(const expr::Row& row, std::span<const uint8_t> dt
   made->key.insert(made->key.end(), scalar_types.begin(), scalar_types.end());
   made->form = row.specialize(dtypes, scalar_types);
   made->label = row.name();
-  made->flat = is_placeless(made->c());
+  (made->c().n_acc > 0 ? made->spread : made->flat) = is_placeless(made->c());
   made->next = head_.load(std::memory_order_relaxed);
   head_.store(made.get(), std::memory_order_release);
   return *made.release();
@@ -250,6 +291,11 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
   for (int32_t d = 0; d < space.ndim; ++d)
     if (!reduction || !(space.axes >> d & 1)) kept *= space.shape[d];
   if (kept == 0) return;
+  const size_t n_in = args.size() - static_cast<size_t>(std::ranges::count(align, Align::kReduced));
+  const uint64_t layout = c.flat     ? shared_layout(args)
+                          : c.spread ? reduced_layout(space, args.first(n_in))
+                                     : 0;
+  const Blocks cut = reduction && layout ? blocks_of(device, layout) : Blocks{};
   Walk w;
   if (!reduction && is_flat(space, args, align)) {
     w.ndim = kept == 1 ? 0 : 1;
@@ -257,14 +303,16 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
     w.shape[0] = kept;
     for (size_t a = 0; a < args.size(); ++a) w.stack[a] = args[a]->itemsize();
   } else {
-    build_walk(w, reduction, space, args, align);
+    build_walk(w, reduction, space, args, align, cut);
   }
   void* data[CTN_FORM_MAX_ARGS];
   int64_t counts[CTN_FORM_MAX_ARGS];
   Exec exec(*device.ctx, device, c.label);
-  const uint64_t layout = c.flat ? shared_layout(args) : 0;
+  const auto layout_of = [&](size_t a) {
+    return c.flat || (cut.block && a < n_in) ? layout : uint64_t{0};
+  };
   for (size_t a = 0; a < args.size(); ++a) {
-    data[a] = launch_data(*args[a], form.args[a].role, layout, exec);
+    data[a] = launch_data(*args[a], form.args[a].role, layout_of(a), exec);
     counts[a] = form.args[a].role == CTN_ROLE_RAW ? args[a]->size : 0;
   }
   ctn_launch l{};
@@ -278,7 +326,7 @@ void launch(const Compiled& c, Device& device, const Space& space, std::span<Arr
   l.scalars = scalars;
   l.exec = &exec;
   run(c, device, &l, 1);
-  for (size_t a = 0; a < args.size(); ++a) mark_written(*args[a], form.args[a].role, layout);
+  for (size_t a = 0; a < args.size(); ++a) mark_written(*args[a], form.args[a].role, layout_of(a));
 }
 
 FlatBatch::FlatBatch(const Compiled& c, Device& device, bool plain)

@@ -70,7 +70,8 @@ struct Compiled {
   std::string_view label;    // of the row, which outlives this
   std::vector<uint8_t> key;  // dtypes of all arguments as asked for
   Compiled* next = nullptr;
-  bool flat = false;  // elementwise, and an element's place does not matter to it
+  bool flat = false;    // elementwise, and an element's place does not matter to it
+  bool spread = false;  // a reduction to which it does not matter
   // per backend: NULL not tried yet, kDeclined, or its program
   std::array<std::atomic<void*>, kMaxBackends> programs{};
 

@@ -33,9 +33,10 @@ bool is_whole(const Array& a) {
   return a.contiguous && a.offset == 0 && static_cast<uint64_t>(a.bytes()) == a.storage->bytes;
 }
 
-// Nobody but the runtime can write it.
+// Nobody but the runtime can write it, and copies in layouts of its device may be kept.
 bool is_ours(const Storage& s) {
-  return !(s.flags & kStorageBorrowed) && s.exports.load(std::memory_order_acquire) == 0;
+  return s.device->backend->layout_owner && !(s.flags & kStorageBorrowed) &&
+         s.exports.load(std::memory_order_acquire) == 0;
 }
 
 // What a layout means depends on the shape, and views of one storage may have several.
@@ -71,6 +72,9 @@ ctn_tensor tensor(const Storage& s, const Packed& like, std::byte* data, uint64_
 void reorder(Exec& exec, const ctn_tensor& from, const ctn_tensor& to) {
   const Backend& b = layouts_of(exec.device);
   check_status(b.def.reorder(b.def.self, &exec, &from, &to), "reorder");
+  const std::span<const int64_t> shape(from.t.shape, static_cast<size_t>(from.t.ndim));
+  const int item = from.t.dtype.bits / 8;
+  exec.ctx.count_reorder(static_cast<uint64_t>(element_count(shape, item) * item));
 }
 
 // Brings the plain data up to date.
@@ -116,6 +120,15 @@ Packed* make_packed(Array& a, uint64_t layout) {
 
 }  // namespace
 
+Blocks blocks_of(const Device& device, uint64_t layout) {
+  const Backend& b = layouts_of(device);
+  Blocks blocks;
+  if (b.def.layout_blocks)
+    check_status(b.def.layout_blocks(b.def.self, layout, &blocks.axis, &blocks.block),
+                 "layout_blocks");
+  return blocks;
+}
+
 void add_packed(Array& a, uint64_t layout) {
   Packed* p = make_packed(a, layout);
   p->valid = true;
@@ -133,7 +146,7 @@ void drop_packed(Storage& s) noexcept {
 std::byte* packed_data(Array& a, uint64_t layout, Exec& exec) {
   Storage& s = *a.storage;
   if (!is_whole(a) || !is_ours(s)) {
-    const Backend& b = layouts_of(*s.device);
+    const Backend& b = layouts_of(exec.device);
     ctn_tensor from{}, to{};
     a.fill_tensor(from.t);
     to = from;

@@ -22,6 +22,14 @@ std::byte* packed_room(Array& a, uint64_t layout);
 // A kernel has written what packed_data() gave: the plain data and the other copies are old now.
 void written_packed(Array& a, uint64_t layout);
 
+// How a layout lies: `block` elements of `axis` innermost, around them C order; block 0 where it
+// cannot be said like that.
+struct Blocks {
+  int32_t axis = 0;
+  int64_t block = 0;
+};
+Blocks blocks_of(const Device& device, uint64_t layout);
+
 uint64_t find_only_layout(const Array& a);
 uint64_t find_shared_layout(std::span<Array* const> args);
 

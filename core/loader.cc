@@ -362,6 +362,21 @@ const Backend& require_backend(std::string_view name, bool use_env) {
   fail(CTN_ENOTFOUND, what + " cannot be had" + reasons + places(found));
 }
 
+std::vector<std::string> load_providers(std::string_view word, bool use_env) {
+  const Turn turn;
+  const SearchResult found = search(state().dirs, use_env);
+  std::vector<std::string> failures;
+  for (const Manifest& m : found.manifests) {
+    if (!m.provides_word(word)) continue;
+    try {
+      load_found(m, found);
+    } catch (const Error& e) {
+      failures.push_back(e.what());
+    }
+  }
+  return failures;
+}
+
 std::vector<std::string> backend_preference(bool use_env) {
   std::vector<std::pair<int32_t, std::string>> all;
   const auto add = [&](int32_t priority, std::string_view name) {

@@ -31,6 +31,9 @@ void add_plugin_dir(std::string_view absolute_path);
 // The backend, loading the plugin whose manifest provides "backend:NAME" if need be; otherwise
 // throws CTN_ENOTFOUND with every place searched and why each candidate failed.
 const Backend& require_backend(std::string_view name, bool use_env);
+// Loads every plugin whose manifest provides the word ("config:use_ideep"). One that fails does not
+// stop the others: a line for each that did.
+[[nodiscard]] std::vector<std::string> load_providers(std::string_view word, bool use_env);
 // Names of backends for "auto", best first: those CATENA_BACKEND lists, then by priority all that
 // are registered or that a manifest provides.
 std::vector<std::string> backend_preference(bool use_env);

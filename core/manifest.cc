@@ -145,8 +145,11 @@ class Reader {
 }  // namespace
 
 bool Manifest::provides_backend(std::string_view backend) const {
-  return std::find(provides.begin(), provides.end(), "backend:" + std::string(backend)) !=
-         provides.end();
+  return provides_word("backend:" + std::string(backend));
+}
+
+bool Manifest::provides_word(std::string_view word) const {
+  return std::find(provides.begin(), provides.end(), word) != provides.end();
 }
 
 Manifest parse_manifest(std::string_view text, const std::string& file) {

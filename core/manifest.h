@@ -26,6 +26,7 @@ struct Manifest {
   std::vector<std::string> needs;     // plugins loaded before it
 
   bool provides_backend(std::string_view backend) const;
+  bool provides_word(std::string_view word) const;  // as it stands in the manifest
 };
 
 // Throws CTN_EFORMAT with file, line and reason. `file` is absolute.

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/error.h"
+#include "core/context.h"
 
 namespace catena {
 namespace {
@@ -73,10 +73,22 @@ Plan::Plan(const Kernel& kernel, const ctn_call_info& call)
   plan_.in_layouts = layouts_.data();
   plan_.out_layouts = layouts_.data() + n_in_;
   check_status(kernel.def.plan(kernel.def.self, &call, &plan_), "plan");
+  try {
+    to_context(call.ctx)->take(plan_.state_bytes);
+  } catch (...) {
+    drop();
+    throw;
+  }
+  ctx_ = to_context(call.ctx);
   if (!layouts) std::fill(layouts_.begin(), layouts_.end(), 0);
 }
 
 Plan::~Plan() {
+  drop();
+  if (ctx_) ctx_->ledger().give(plan_.state_bytes);
+}
+
+void Plan::drop() noexcept {
   if (plan_.state && kernel_.def.drop)
     shielded([&] { kernel_.def.drop(kernel_.def.self, plan_.state); });
 }
@@ -122,6 +134,13 @@ std::shared_ptr<const Plan> PlanCache::get(const Kernel& kernel, const ctn_call_
     entries_.erase(oldest);
   }
   return result;
+}
+
+void PlanCache::clear() {
+  decltype(entries_) dropped;  // let go of without the lock, as kernels are told
+  const std::lock_guard lock(mutex_);
+  by_use_.clear();
+  dropped.swap(entries_);
 }
 
 }  // namespace catena

@@ -16,10 +16,13 @@
 
 namespace catena {
 
+class Context;
+
 // What one kernel decided for one kind of call. Immutable; used by many threads.
 class Plan {
  public:
-  // Asks the kernel. call.in and call.out describe tensors without data.
+  // Asks the kernel; what its state takes counts as the context's. call.in and call.out describe
+  // tensors without data.
   Plan(const Kernel& kernel, const ctn_call_info& call);
   ~Plan();
   Plan(const Plan&) = delete;
@@ -31,7 +34,10 @@ class Plan {
   void* state() const { return plan_.state; }
 
  private:
+  void drop() noexcept;
+
   const Kernel& kernel_;
+  Context* ctx_ = nullptr;
   size_t n_in_;
   std::vector<uint64_t> layouts_;
   ctn_plan plan_{};
@@ -43,6 +49,8 @@ class PlanCache {
   // device: its number in the context. flags: the thread's configuration.
   std::shared_ptr<const Plan> get(const Kernel& kernel, const ctn_call_info& call, int32_t device,
                                   uint64_t flags);
+  // Those in use stay until their users are done.
+  void clear();
 
  private:
   static constexpr size_t kMost = 2048;

@@ -41,6 +41,8 @@ struct Backend {
   const Backend* compile_owner = nullptr;  // compile, launch, release
   const Backend* stream_owner = nullptr;   // sync, stream_*, event_*
   const Backend* layout_owner = nullptr;   // layout_bytes, reorder
+  uint64_t off_bit = 0;                    // of Config::flags(): its own kernels are passed over
+  std::string off_text;                    // why, for the log
 };
 
 struct Kernel {

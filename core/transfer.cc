@@ -12,7 +12,7 @@ void copy_to_host(Array& a, void* dst) {
   const Backend& b = *d.backend->memory_owner;
   const auto bytes = static_cast<uint64_t>(c->bytes());
   checked_call("copy to host",
-               [&] { return b.def.copy(b.def.self, -1, dst, d.dl.id, c->data(), bytes); });
+               [&] { return b.def.copy(b.def.self, -1, dst, d.id, c->data(), bytes); });
   d.ctx->synchronize();
 }
 
@@ -28,7 +28,7 @@ void copy_from_host(Array& a, const void* src) {
   }
   const auto bytes = static_cast<uint64_t>(a.bytes());
   checked_call("copy from host",
-               [&] { return b.def.copy(b.def.self, d.dl.id, a.data(), -1, src, bytes); });
+               [&] { return b.def.copy(b.def.self, d.id, a.data(), -1, src, bytes); });
   a.written();
 }
 
@@ -62,14 +62,14 @@ void copy_bytes(Array& src, Array& dst) {
   const Device &from = src.device(), &to = dst.device();
   const Backend &reader = *from.backend->memory_owner, &writer = *to.backend->memory_owner;
   if (&reader == &writer)
-    return check_copy(writer, to.dl.id, dst.data(), from.dl.id, src.data(), src.bytes());
+    return check_copy(writer, to.id, dst.data(), from.id, src.data(), src.bytes());
   if (!from.host_memory && !to.host_memory) return copy_staged(src, dst);
   if (from.host_memory) {
     from.wait();
-    return check_copy(writer, to.dl.id, dst.data(), -1, src.data(), src.bytes());
+    return check_copy(writer, to.id, dst.data(), -1, src.data(), src.bytes());
   }
   to.wait();
-  check_copy(reader, -1, dst.data(), from.dl.id, src.data(), src.bytes());
+  check_copy(reader, -1, dst.data(), from.id, src.data(), src.bytes());
   from.wait();
 }
 

@@ -38,6 +38,22 @@ void concat(const Run& run) {
   }
 }
 
+// Of arrays that were in another backend's layout: parts of plain ones are views.
+void split_axis(const Run& run) {
+  const Tensor x = run.in(0);
+  const int64_t item = sdk::dtype_bytes(x.dtype());
+  const int axis = sdk::wrap_axis(run.i(attr::split_axis::axis), x.ndim());
+  const Dims from = in_bytes(x.strides(), item);
+  const char* src = x.data<char>();
+  for (int k = 0; k < run.n_out(); ++k) {
+    const Tensor y = run.out(k);
+    if (y.size() != 0)
+      copy_strided(run.exec(), y.shape(), item, y.data<char>(),
+                   in_bytes(sdk::c_strides(y.shape()), item), src, from);
+    src += y.shape(axis) * from[axis];
+  }
+}
+
 void put_slice(const Run& run) {
   const Tensor x = run.in(0), y = run.out(0);
   const auto start = run.ints(attr::put_slice::start), step = run.ints(attr::put_slice::step);
@@ -146,6 +162,7 @@ constexpr ctn_kernel_def kernel_def(std::string_view op, uint32_t flags,
 
 constexpr ctn_kernel_def kKernels[] = {
     kernel_def("concat", CTN_KERNEL_STRIDED, sdk::kernel<concat>),
+    kernel_def("split_axis", CTN_KERNEL_STRIDED, sdk::kernel<split_axis>),
     kernel_def("put_slice", CTN_KERNEL_STRIDED, sdk::kernel<put_slice>),
     kernel_def("take", 0, sdk::kernel<take>),
     kernel_def("put_add", 0, sdk::kernel<put_add>),

@@ -1,11 +1,14 @@
 // Plans of convolutions: see conv_plan.h. By default everything follows from the shape; where
-// `autotune` is on, oneDNN's Winograd kernels are timed beside the direct ones.
+// `autotune` is on, oneDNN's Winograd kernels are timed beside the direct ones, once for each kind
+// of call.
 #include <intel64/conv_plan.h>
+#include <intel64/decisions.h>
 
 #include <catena/sdk/var.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -99,7 +102,7 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
   last_.reset();
   if (parts_.rest() != 0) last_ = conv_of(s, g, choice.algorithm, parts_.rest(), bias);
   if (last_ && last_->w != full_->w)  // one format for all parts
-    return build(c, s, g, {choice.algorithm, {parts_.images, parts_.images}});
+    return build(c, s, g, {choice.name, choice.algorithm, {parts_.images, parts_.images}});
   scratch_ = full_->primitive.scratch_bytes();
   if (last_) scratch_ = std::max(scratch_, last_->primitive.scratch_bytes());
   bias_ = bias ? Md({s.w.shape(0)}, Type::f32, Tag::x) : Md();
@@ -120,7 +123,7 @@ bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvS
   try {
     ConvPlan p;
     p.direction_ = role.direction;
-    p.build(c, s, g, {Algorithm::kDirect, p.default_parts(s, g, kMostParts)});
+    p.build(c, s, g, {"direct", Algorithm::kDirect, p.default_parts(s, g, kMostParts)});
     compiled = !p.full_->primitive.is_reference();
     if (p.last_) compiled = compiled && !p.last_->primitive.is_reference();
   } catch (const sdk::Error& e) {
@@ -134,9 +137,10 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   direction_ = role.direction;
   const ConvSides s(c, direction_);
   const ConvGeometry g(c, role, s);
-  const Choice choices[] = {{Algorithm::kDirect, default_parts(s, g, kMostParts)},
-                            {Algorithm::kWinograd, default_parts(s, g, kMostParts)},
-                            {Algorithm::kWinograd, default_parts(s, g, kMostLargeParts)}};
+  const Parts many = default_parts(s, g, kMostParts), few = default_parts(s, g, kMostLargeParts);
+  const Choice choices[] = {{"direct", Algorithm::kDirect, many},
+                            {"winograd", Algorithm::kWinograd, many},
+                            {"winograd, large parts", Algorithm::kWinograd, few}};
   if (sdk::config(c.context(), "autotune") && suits_winograd(s, g))
     build_fastest(c, s, g, choices);
   else
@@ -190,44 +194,98 @@ void ConvPlan::run(int64_t part, const void* x, const void* w, const void* y, co
 
 // ---- choosing by time
 
-// Of all parts one after the other, on memory of the context.
-double ConvPlan::seconds(ctn_context ctx) const {
-  const auto room = [&](size_t bytes) {
+namespace {
+
+std::string list(std::span<const int64_t> numbers) {
+  std::string all;
+  for (const int64_t n : numbers) all += (all.empty() ? "" : "x") + std::to_string(n);
+  return all;
+}
+
+// Names the kind of call in files of decisions.
+std::string name_of(Direction direction, const ConvSides& s, const ConvGeometry& g, bool bias) {
+  static constexpr const char* kNames[] = {"forward", "data", "weights"};
+  return sdk::text("convolution ", kNames[static_cast<int>(direction)], " float32 x ",
+                   list(s.x.shape()), " W ", list(s.w.shape()), " y ", list(s.y.shape()),
+                   " stride ", list(g.stride), " dilate ", list(g.dilate), " pad ", list(g.low),
+                   " ", list(g.high), " groups ", g.groups, bias ? " bias" : "");
+}
+
+void tell(ctn_context ctx, std::string_view name, std::string_view choice, const char* why) {
+  sdk::host->log(ctx, CTN_LOG_DEBUG, sdk::str("kernel"),
+                 sdk::str(sdk::text(name, ": ", choice, ", ", why)));
+}
+
+// Zeros on the device of the call, whose memory is the host's: that of this backend.
+class Room {
+ public:
+  Room(ctn_context ctx, ctn_device device, size_t bytes) {
     const int64_t floats[] = {static_cast<int64_t>(bytes / sizeof(float)) + 1};
-    return sdk::Array::full(ctx, sdk::dtype_of(CTN_FLOAT32), floats, 0.0);
-  };
+    ctn_array a = nullptr;
+    sdk::check(sdk::api().array_new_on(ctx, device, sdk::dtype_of(CTN_FLOAT32), 1, floats, &a));
+    array_ = sdk::Array::take(a);
+    std::memset(data(), 0, static_cast<size_t>(floats[0]) * sizeof(float));
+  }
+  void* data() const { return array_.view().data; }
+
+ private:
+  sdk::Array array_;
+};
+
+}  // namespace
+
+// Of all parts one after the other.
+double ConvPlan::seconds(ctn_context ctx, ctn_device device) const {
   const auto parts = static_cast<size_t>(parts_.count());
-  const sdk::Array x = room(static_cast<size_t>(x_bytes_) * parts), w = room(full_->w.get_size());
-  const sdk::Array y = room(static_cast<size_t>(y_bytes_) * parts);
-  const sdk::Array b = room(bias_.get_size()), scratch = room(scratch_);
+  const Room x(ctx, device, static_cast<size_t>(x_bytes_) * parts);
+  const Room y(ctx, device, static_cast<size_t>(y_bytes_) * parts);
+  const Room w(ctx, device, full_->w.get_size()), b(ctx, device, bias_.get_size());
+  const Room scratch(ctx, device, scratch_);
   double least = 1e30;
   for (int round = 0; round < 3; ++round) {  // the first one compiles
     const auto start = std::chrono::steady_clock::now();
     for (int64_t k = 0; k < parts_.count(); ++k)
-      run(k, x.view().data, w.view().data, y.view().data, b.view().data, scratch.view().data);
+      run(k, x.data(), w.data(), y.data(), b.data(), scratch.data());
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     least = std::min(least, took.count());
   }
   return least;
 }
 
+bool ConvPlan::build_decided(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
+                             std::span<const Choice> choices, std::string_view decided) {
+  for (const Choice& choice : choices) {
+    if (choice.name != decided) continue;
+    try {
+      build(c, s, g, choice);
+      return true;
+    } catch (const sdk::Error& e) {
+      if (e.status() != CTN_EUNSUPPORTED) throw;
+    }
+  }
+  return false;
+}
+
+// A decision that was loaded and cannot be followed counts as none.
 void ConvPlan::build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                              std::span<const Choice> choices) {
+  const std::string name = name_of(direction_, s, g, direction_ == Direction::kForward && c.has(2));
+  const std::string_view decided = find_decision(c.context(), name);
+  if (!decided.empty() && build_decided(c, s, g, choices, decided))
+    return tell(c.context(), name, decided, "as decided before");
   const Choice* best = nullptr;
   double least = 0;
   for (const Choice& choice : choices) {
-    try {
-      build(c, s, g, choice);
-    } catch (const sdk::Error& e) {
-      if (e.status() != CTN_EUNSUPPORTED) throw;
-      continue;
-    }
-    const double took = seconds(c.context());
+    if (!build_decided(c, s, g, {&choice, 1}, choice.name)) continue;
+    const double took = seconds(c.context(), c.in(0).device());
     if (best && took >= least) continue;
     best = &choice;
     least = took;
   }
-  build(c, s, g, best ? *best : choices[0]);
+  if (!best) best = &choices[0];
+  build(c, s, g, *best);
+  add_decision(c.context(), name, best->name);
+  tell(c.context(), name, best->name, "the fastest");
 }
 
 }  // namespace catena::intel64

@@ -61,13 +61,17 @@ class ConvPlan {
 
  private:
   struct Choice {
+    const char* name;  // in files of decisions: never another one for the same thing
     Algorithm algorithm;
     Parts parts;
   };
   void build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g, const Choice& choice);
+  // Whether that is one of the choices, and oneDNN has it.
+  bool build_decided(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
+                     std::span<const Choice> choices, std::string_view decided);
   void build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      std::span<const Choice> choices);
-  double seconds(ctn_context ctx) const;
+  double seconds(ctn_context ctx, ctn_device device) const;
   Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t images,
                bool bias) const;
   Parts default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const;

@@ -1,7 +1,8 @@
 // The gradient of filters where images are small: oneDNN walks them row by row, and rows of a few
 // positions cost it most of its speed. Here the positions that meet in one element of a filter are
 // listed once, and two blocks of filters at a time are summed up along the list, over as many
-// images as the second cache holds.
+// images as the second cache holds. What such a piece gives is added to the sums of those before
+// it: an element is a float sum over the pieces of float sums of about kCached terms each.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
 
@@ -59,6 +60,8 @@ void list_taps(const Call& c, ctn_plan& plan, Taps& all) {
       tap.y.push_back(place(to, n, oy, ox));
     }
   }
+  for (const Tap& tap : all.taps)
+    plan.state_bytes += sizeof tap + (tap.x.capacity() + tap.y.capacity()) * sizeof(int32_t);
   plan.in_layouts[0] = image_layout(x.shape(1));
   plan.in_layouts[1] = image_layout(y.shape(1));
   plan.out_layouts[0] = filter_layout();

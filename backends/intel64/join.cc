@@ -1,5 +1,5 @@
-// Kernel of concat for images in blocks of channels that are joined along the channels: whole
-// blocks, one image after the other.
+// Kernels of concat and split_axis along the channels of images in blocks: whole blocks, one image
+// after the other.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
 
@@ -16,20 +16,34 @@ using sdk::Call;
 using sdk::Run;
 using sdk::Tensor;
 
-void concat(const Run& run) {
-  const Planes to(run.out(0));
-  const int64_t parts = run.n_in();
-  float* y = run.out(0).data<float>();
-  sdk::parallel_for(run, to.images * parts, 1, [&](int64_t task, int64_t) {
+// fn(part, its first float for an image, that of the image's blocks in the whole, how many floats),
+// in parallel.
+template <class Part, class Fn>
+void for_parts_of(const Run& run, const Tensor& whole, int64_t parts, Part&& part, Fn&& fn) {
+  const Planes all(whole);
+  sdk::parallel_for(run, all.images * parts, 1, [&](int64_t task, int64_t) {
     const int64_t n = task / parts;
     const int k = static_cast<int>(task % parts);
     int64_t before = 0;  // blocks
-    for (int i = 0; i < k; ++i) before += Planes(run.in(i)).blocks;
-    const Planes from(run.in(k));
-    const int64_t floats = from.blocks * from.floats();
-    std::memcpy(y + (n * to.blocks + before) * to.floats(), run.in(k).data<float>() + n * floats,
-                static_cast<size_t>(floats) * sizeof(float));
+    for (int i = 0; i < k; ++i) before += Planes(part(i)).blocks;
+    const Tensor t = part(k);
+    const Planes own(t);
+    const int64_t floats = own.blocks * own.floats();
+    fn(t.template data<float>() + n * floats,
+       whole.data<float>() + (n * all.blocks + before) * all.floats(), static_cast<size_t>(floats));
   });
+}
+
+void concat(const Run& run) {
+  for_parts_of(
+      run, run.out(0), run.n_in(), [&](int k) { return run.in(k); },
+      [](const float* part, float* y, size_t n) { std::memcpy(y, part, n * sizeof(float)); });
+}
+
+void split_axis(const Run& run) {
+  for_parts_of(
+      run, run.in(0), run.n_out(), [&](int k) { return run.out(k); },
+      [](float* part, const float* x, size_t n) { std::memcpy(part, x, n * sizeof(float)); });
 }
 
 const char* supports_concat(const Call& c) {
@@ -45,6 +59,21 @@ const char* supports_concat(const Call& c) {
   return any ? nullptr : "all is plain";
 }
 
+const char* supports_split(const Call& c) {
+  const Tensor x = c.in(0);
+  if (x.dtype_index() != CTN_FLOAT32) return "dtype not supported";
+  if (!in_blocks(x)) return "x is plain";
+  for (int k = 0; k < c.n_out(); ++k)
+    if (!has_blocks(c.out(k))) return "no whole blocks of channels";
+  const int64_t axis = c.i(attr::split_axis::axis);
+  return axis == 1 || axis == -3 ? nullptr : "not along the channels";
+}
+
+void plan_split(const Call& c, ctn_plan& plan) {
+  plan.in_layouts[0] = out_layout(c.in(0));
+  for (int k = 0; k < c.n_out(); ++k) plan.out_layouts[k] = out_layout(c.out(k));
+}
+
 void plan_concat(const Call& c, ctn_plan& plan) {
   for (int k = 0; k < c.n_in(); ++k) plan.in_layouts[k] = out_layout(c.in(k));
   plan.out_layouts[0] = out_layout(c.out(0));
@@ -55,7 +84,9 @@ void plan_concat(const Call& c, ctn_plan& plan) {
 ctn_status register_join(const ctn_host* host, ctn_plugin plugin) {
   return add_kernels(host, plugin,
                      {{"concat", CTN_KERNEL_LAYOUT, sdk::supports<supports_concat>,
-                       sdk::plan<plan_concat>, sdk::kernel<concat>, nullptr}});
+                       sdk::plan<plan_concat>, sdk::kernel<concat>, nullptr},
+                      {"split_axis", CTN_KERNEL_LAYOUT, sdk::supports<supports_split>,
+                       sdk::plan<plan_split>, sdk::kernel<split_axis>, nullptr}});
 }
 
 }  // namespace catena::intel64

@@ -110,6 +110,13 @@ ctn_status CTN_CALL layout_bytes(void*, const ctn_dltensor* t, uint64_t layout, 
   });
 }
 
+ctn_status CTN_CALL layout_blocks(void*, uint64_t layout, int32_t* axis, int64_t* block) {
+  return sdk::guarded([&] {
+    *axis = 1;
+    *block = layout == kImage16 ? 16 : layout == kImage8 ? 8 : 0;
+  });
+}
+
 namespace {
 
 constexpr int64_t kPiece = 1 << 16;  // elements of a range

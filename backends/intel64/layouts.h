@@ -29,6 +29,7 @@ Md describe_filters(std::span<const int64_t> shape, int64_t groups, bool open);
 
 ctn_status CTN_CALL layout_bytes(void* self, const ctn_dltensor* t, uint64_t layout,
                                  uint64_t* bytes);
+ctn_status CTN_CALL layout_blocks(void* self, uint64_t layout, int32_t* axis, int64_t* block);
 ctn_status CTN_CALL reorder(void* self, ctn_exec exec, const ctn_tensor* src,
                             const ctn_tensor* dst);
 

@@ -80,6 +80,10 @@ std::string onednn_version() {
   return sdk::text(v.major, ".", v.minor, ".", v.patch);
 }
 
+const char* instruction_set() {
+  return g_block == 16 ? "avx512" : g_block == 8 ? "avx2" : "sse4.1";
+}
+
 int64_t channel_block() { return g_block; }
 
 OneThread::OneThread() : before_(omp_get_max_threads()) {
@@ -121,6 +125,13 @@ Conv make_conv(Direction direction, Algorithm chosen, const ConvDesc& d) {
                                                  d.stride, d.dilate, d.pad_low, d.pad_high);
     return {Primitive::make<decltype(desc), Weights>(desc), desc.src_desc(),
             desc.diff_weights_desc(), desc.diff_dst_desc()};
+  });
+}
+
+Primitive make_product(const Md& a, const Md& b, const Md& y) {
+  return with_onednn("product", [&] {
+    const auto desc = describe<dnnl::matmul>(attributes(), a, b, y);
+    return Primitive::make<decltype(desc), dnnl::matmul>(desc);
   });
 }
 

@@ -25,6 +25,8 @@ void start_onednn();
 const dnnl::engine& engine();
 // "3.4.1": of the library that runs, which may be newer than the headers.
 std::string onednn_version();
+// "avx512", "avx2", "sse4.1": what the layouts here are chosen for.
+const char* instruction_set();
 // Channels of a block in the layouts that fit this processor: 16, 8, or 0 where there are none.
 int64_t channel_block();
 
@@ -106,6 +108,9 @@ struct Conv {
 Conv make_conv(Direction direction, Algorithm algorithm, const ConvDesc& desc);
 
 // ---- others
+
+// y = a b, matrices with strides.
+Primitive make_product(const Md& a, const Md& b, const Md& y);
 
 // From one layout to another.
 Primitive make_reorder(const Md& from, const Md& to);

@@ -36,7 +36,9 @@ ctn_status register_backend(const ctn_host* host, ctn_plugin plugin) {
   def.priority = 200;
   def.device_count = device_count;
   def.device_info = device_info;
+  def.config_key = sdk::str("use_ideep");
   def.layout_bytes = layout_bytes;
+  def.layout_blocks = layout_blocks;
   def.reorder = reorder;
   return host->add_backend(plugin, &def);
 }
@@ -58,10 +60,8 @@ ctn_status CTN_CALL CTN_PLUGIN_INIT(intel64)(const ctn_host* host, ctn_plugin se
   sdk::host = host;
   ctn_status status = sdk::guarded([] {
     intel64::start_onednn();
-    const char* isa = intel64::channel_block() == 16  ? "avx512"
-                      : intel64::channel_block() == 8 ? "avx2"
-                                                      : "sse4.1";
-    intel64::g_name = new std::string(sdk::text(isa, ", oneDNN ", intel64::onednn_version()));
+    intel64::g_name = new std::string(
+        sdk::text(intel64::instruction_set(), ", oneDNN ", intel64::onednn_version()));
   });
   if (status == CTN_OK) status = intel64::register_backend(host, self);
   for (const intel64::RegisterFn* file = intel64::kKernelFiles;

@@ -38,12 +38,6 @@ void release_import(void* user) {
   if (t->deleter) t->deleter(t);
 }
 
-Device& device_for(Context& ctx, ctn_device dl) {
-  Device& d = ctx.default_device();
-  if (dl.type == d.dl.type && dl.id == d.dl.id) return d;
-  return ctx.device(dl);
-}
-
 }  // namespace
 
 extern "C" {
@@ -54,6 +48,15 @@ ctn_status ctn_array_new(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const i
     require(out, "out");
     Context& c = *to_context(ctx);
     *out = Array::make(c.default_device(), checked_dtype(dtype), shape_of(ndim, shape)).detach();
+  });
+}
+
+ctn_status ctn_array_new_on(ctn_context ctx, ctn_device device, ctn_dtype dtype, int32_t ndim,
+                            const int64_t* shape, ctn_array* out) {
+  return guarded([&] {
+    require(out, "out");
+    Device& on = to_context(ctx)->device(device);
+    *out = Array::make(on, checked_dtype(dtype), shape_of(ndim, shape)).detach();
   });
 }
 
@@ -88,7 +91,7 @@ ctn_status ctn_array_wrap(ctn_context ctx, const ctn_dltensor* t, void (*drop)(v
     require(out, "out");
     Context& c = *to_context(ctx);
     Device& device = c.default_device();
-    if (t->device.type != CTN_DEV_CPU || t->device.id != 0 || !device.host_memory)
+    if (t->device.type != CTN_DEV_CPU || t->device.id % CTN_DEV_NEXT != 0 || !device.host_memory)
       fail_argument("memory of device type " + std::to_string(t->device.type) + " id " +
                     std::to_string(t->device.id) + " cannot be used by " + device.name);
     *out = Array::wrap(device, *t, drop, user).detach();
@@ -103,7 +106,7 @@ ctn_status ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out)
     if (t->version.major != CTN_DLPACK_MAJOR)
       fail(CTN_EVERSION, "DLPack major version is " + std::to_string(t->version.major) +
                              ", this library reads " + std::to_string(CTN_DLPACK_MAJOR));
-    Device& device = device_for(c, t->dl_tensor.device);
+    Device& device = c.device_of_memory(t->dl_tensor.device);
     if (t->flags & CTN_DLPACK_READ_ONLY) {
       Ref<Array> borrowed = Array::wrap(device, t->dl_tensor, nullptr, nullptr);
       Ref<Array> copy = copy_array(*borrowed, borrowed->dtype);
@@ -124,6 +127,7 @@ ctn_status ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out) {
     array->ctx().synchronize();
     auto e = std::make_unique<Export>();
     array->fill_tensor(e->dl.dl_tensor);
+    e->dl.dl_tensor.device.id = array->device().id;
     e->array = array;
     array->retain();
     array->storage->exports.fetch_add(1);
@@ -215,7 +219,7 @@ ctn_status ctn_array_to_device(ctn_array a, ctn_device device, ctn_array* out) {
   return guarded([&] {
     require(out, "out");
     Array& array = *to_array(a);
-    *out = to_device(array, device_for(array.ctx(), device)).detach();
+    *out = to_device(array, array.ctx().device(device)).detach();
   });
 }
 

@@ -38,7 +38,7 @@ ctn_device_info info_of(const Device& d) {
   info.size = sizeof info;
   const Backend& owner = *d.backend->device_owner;
   if (owner.def.device_info)
-    checked_call(d.name, [&] { return owner.def.device_info(owner.def.self, d.dl.id, &info); });
+    checked_call(d.name, [&] { return owner.def.device_info(owner.def.self, d.id, &info); });
   return info;
 }
 
@@ -160,11 +160,11 @@ ctn_status ctn_synchronize(ctn_context ctx) {
 ctn_status ctn_config_set_global(ctn_context ctx, ctn_str key, const ctn_value* value) {
   return guarded([&] {
     require(value, "value");
-    to_context(ctx)->config().set_global(view(key), *value);
+    to_context(ctx)->set_config(view(key), *value);
   });
 }
 ctn_status ctn_config_set(ctn_context ctx, ctn_str key, const ctn_value* value) {
-  return guarded([&] { to_context(ctx)->config().set_local(view(key), value); });
+  return guarded([&] { to_context(ctx)->set_thread_config(view(key), value); });
 }
 ctn_status ctn_config_get(ctn_context ctx, ctn_str key, ctn_value* out) {
   return guarded([&] {
@@ -183,11 +183,25 @@ ctn_status ctn_config_get_local(ctn_context ctx, ctn_str key, ctn_value* out) {
   });
 }
 
+ctn_status ctn_tuning_save(ctn_context ctx, ctn_str path) {
+  return guarded([&] {
+    Context& c = *to_context(ctx);
+    c.tuning.save(c.io(), std::string(view(path)));
+  });
+}
+ctn_status ctn_tuning_load(ctn_context ctx, ctn_str path) {
+  return guarded([&] {
+    Context& c = *to_context(ctx);
+    c.tuning.load(c.io(), std::string(view(path)));
+    c.plans.clear();  // they are to be made anew, with what was loaded
+  });
+}
+
 ctn_status ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out) {
   return guarded([&] {
     require(out, "out");
     ctn_memory_stats stats = adopt(out, "memory stats");
-    to_context(ctx)->ledger().fill(&stats);
+    to_context(ctx)->fill(&stats);
     give(stats, out);
   });
 }

@@ -31,7 +31,7 @@ void check_context(const Context* ctx, const Variable& v, const char* what) {
 // A gradient must be of the kind of its variable.
 void check_device(const Variable& v, const Variable& g, const char* what) {
   check_context(v.ctx, g, what);
-  if (!v.data || !g.data || &v.data->device() == &g.data->device()) return;
+  if (!v.data || !g.data || common_device(v.data->device(), g.data->device())) return;
   fail_argument(std::string(what) + " is on device " + g.data->device().name +
                 ", the variable on " + v.data->device().name);
 }

@@ -23,13 +23,17 @@ ctn_device find(ctn_context ctx, std::string_view name) {
 // context's own; where both are in host memory, of cuda.
 ctn_device numbered(const Call& call, int64_t number) {
   const ctn_device here = call.in(0).device();
-  if (number < -1 || number > INT32_MAX) sdk::fail(CTN_EINVAL, "copy: there is no device ", number);
+  if (number < -1 || number >= CTN_DEV_NEXT)
+    sdk::fail(CTN_EINVAL, "copy: there is no device ", number);
   if (number < 0) return here.type == CTN_DEV_CPU ? here : find(call.context(), "cpu");
-  const auto id = static_cast<int32_t>(number);
-  if (here.type != CTN_DEV_CPU) return {here.type, id};
+  const auto beside = [&](ctn_device d) {  // of the same backend
+    d.id = d.id / CTN_DEV_NEXT * CTN_DEV_NEXT + static_cast<int32_t>(number);
+    return d;
+  };
+  if (here.type != CTN_DEV_CPU) return beside(here);
   ctn_device own{};
   sdk::check(sdk::api().context_device(call.context(), &own, nullptr));
-  if (own.type != CTN_DEV_CPU) return {own.type, id};
+  if (own.type != CTN_DEV_CPU) return beside(own);
   return find(call.context(), sdk::text("cuda:", number));
 }
 

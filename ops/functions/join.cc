@@ -1,4 +1,5 @@
-// Joining, splitting and repeating. Parts are views; joining is the primitive `concat`.
+// Joining, splitting and repeating. Parts are views, or copies where a view would have to bring the
+// whole array out of its layout; joining is the primitive `concat`.
 #include "functions.h"
 
 namespace catena::functions {
@@ -106,6 +107,10 @@ void split_axis_infer(const Call& call, Outs out) {
   for (int k = 0; k < out.size(); ++k) {
     const auto part = static_cast<size_t>(k);
     shape[axis] = at[part + 1] - at[part];
+    if (x.layout() != 0 && axis == 1) {
+      out[k].make(x.dtype(), shape);
+      continue;
+    }
     const int64_t offset = shape[axis] == 0 ? 0 : at[part] * x.stride(axis);
     out[k].view(0, x.dtype(), shape, x.strides(), offset);
   }

@@ -347,5 +347,11 @@ TEST_CASE("an array that is on the device already is itself there") {
   ctn_array out = kNowhere;
   CHECK_FAILS(ctn_array_to_device(a, {CTN_DEV_CPU, 3}, &out), CTN_EDEVICE, "cpu:3");
   CHECK_FAILS(ctn_array_to_device(a, {CTN_DEV_CUDA, 0}, &out), CTN_EDEVICE, "type 2");
+  const int64_t shape[] = {2, 3};
+  Arr made;
+  REQUIRE_OK(ctn_array_new_on(ctx, {CTN_DEV_CPU, 0}, kF32, 2, shape, made.out()));
+  CHECK(shape_of(view(made)) == Shape{2, 3});
+  CHECK_FAILS(ctn_array_new_on(ctx, {CTN_DEV_CUDA, 0}, kF32, 2, shape, &out), CTN_EDEVICE,
+              "type 2");
   CHECK(out == kNowhere);
 }

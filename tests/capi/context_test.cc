@@ -534,9 +534,17 @@ TEST_CASE("files go through the context's table") {
   REQUIRE_OK(ctn_load_npz_arrays(ctx, str("in memory.npz"), visit, &seen));
   CHECK(seen == 1);
   CHECK_FAILS(ctn_load_npz_arrays(ctx, str("else.npz"), visit, &seen), CTN_ENOTFOUND, "else.npz");
+  REQUIRE_OK(ctn_tuning_save(ctx, str("decisions")));
+  CHECK(io.get("decisions").starts_with("catena tuning 1.0\nend 0 "));
+  REQUIRE_OK(ctn_tuning_load(ctx, str("decisions")));
+  CHECK_FAILS(ctn_tuning_load(ctx, str("in memory.npz")), CTN_EFORMAT, "it is no tuning file");
+  CHECK_FAILS(ctn_tuning_load(ctx, str("else")), CTN_ENOTFOUND, "else");
   io.fail_at(1);
   CHECK_FAILS(ctn_save_npz_arrays(ctx, str("other.npz"), &name, given, 1, 0), CTN_EIO, "other.npz");
   CHECK(!io.has("other.npz"));
+  io.fail_at(1);
+  CHECK_FAILS(ctn_tuning_save(ctx, str("other")), CTN_EIO, "other");
+  CHECK(!io.has("other"));
   CHECK(io.open_handles() == 0);
 }
 

@@ -107,7 +107,7 @@ TEST_CASE("one group of members of its own, the others from up the line") {
   Arr a = array(on.ctx, Floats(5000, 2));
   CHECK(of_module<int64_t>("stacked_blocks") == before + 1);
   CHECK(view(a).device.type == CTN_DEV_EXTENSION);
-  CHECK(view(a).device.id == 2);
+  CHECK(view(a).device.id % CTN_DEV_NEXT == 2);
   const Var x = variable(a);
   CHECK(values(call(on.ctx, "square", {x})) == Floats(5000, 4));  // the cpu's compile and launch
   ctn_device cpu{};

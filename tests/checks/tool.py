@@ -7,6 +7,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import zlib
 
 from check import Tally, attempt
 
@@ -48,6 +49,21 @@ def command_lines(tally):
         expect(tally, what, run(what), 0, name + ' ')
         expect(tally, '%s %s' % (what, name), run(what, name), 0, shown, "plugin")
         expect(tally, '%s nobody' % what, run(what, 'nobody'), 1, "no 'nobody' among the " + what)
+
+
+def decisions(tally, folder):
+    path = folder / 'decisions'
+    head = 'catena tuning 1.0\n'
+    entries = '[here; threads 2]\ncall 1\tfirst\n[there]\ncall 1\tsecond\n'
+    for what, body, n, shown in (('none', '', 0, 'nothing was decided'),
+                                 ('two', entries, 2, 'here; threads 2\n  call 1  first\n\nthere')):
+        text = head + body
+        path.write_text('%send %d %08x\n' % (text, n, zlib.crc32(text.encode())))
+        expect(tally, 'decisions, %s' % what, run('tuning', str(path)), 0, shown)
+    path.write_text(head + entries)
+    expect(tally, 'damaged decisions', run('tuning', str(path)), 1, 'its end is missing')
+    expect(tally, 'decisions that are not there', run('tuning', str(folder / 'no')), 1, 'no')
+    expect(tally, 'tuning has one form', run('tuning'), 2, 'catena tuning FILE')
 
 
 def faults(tally):
@@ -98,6 +114,7 @@ def main():
     faults(tally)
     with tempfile.TemporaryDirectory() as folder:
         held_back(tally, pathlib.Path(folder))
+        decisions(tally, pathlib.Path(folder))
     tally.close()
 
 

@@ -82,14 +82,33 @@ TEST_CASE("a device by its number, where its backend is in use") {
   });
 }
 
-TEST_CASE("two backends with one DLPack number are not mixed in a context") {
+TEST_CASE("two backends with one DLPack type are told apart") {
   check(ctn_plugin_load(detail::str(NULL_PLUGIN)));
   const Context ctx = context("fake");
   const Array a = Array::of<float>({1});
-  refused(CTN_EUNSUPPORTED,
-          {"device null:0 cannot be told from fake:0", "number 0 of DLPack device type 12"},
-          [&] { a.to_device("null"); });
-  CHECK(values(a.to_device("null:1").to_device("cpu")) == Floats{1});  // through host memory
+  ctn_device null_device{}, fake_device{};
+  check(ctn_device_find(ctx.get(), detail::str("fake"), &fake_device));
+  check(ctn_device_find(ctx.get(), detail::str("null"), &null_device));
+  CHECK(null_device.type == fake_device.type);
+  CHECK(null_device.id % CTN_DEV_NEXT == fake_device.id % CTN_DEV_NEXT);
+  CHECK(null_device.id != fake_device.id);
+  const Array there = a.to_device("null");
+  CHECK(there.get() != a.get());
+  CHECK(values(there.to_device("cpu")) == Floats{1});  // through host memory
+  CHECK(values(a.to_device("null:1").to_device("cpu")) == Floats{1});
+  // Memory that comes as DLPack does not say whose it is.
+  const Context other("cpu");
+  const Array x = Array::of<float>({1});
+  x.to_device("fake");
+  x.to_device("null");
+  float memory = 0;
+  int64_t one = 1;
+  ctn_dlpack t{};
+  t.version = {CTN_DLPACK_MAJOR, CTN_DLPACK_MINOR};
+  t.dl_tensor = {&memory, {CTN_DEV_EXTENSION, 0}, 1, {CTN_DT_FLOAT, 32, 1}, &one, nullptr, 0};
+  ctn_array out = nullptr;
+  refused(CTN_EUNSUPPORTED, {"null:0 cannot be told from that of fake:0", "DLPack device type 12"},
+          [&] { check(ctn_array_from_dlpack(other.get(), &t, &out)); });
 }
 
 TEST_CASE("memory that is refused: nothing is lost, nothing changed, and it goes on") {

@@ -19,6 +19,8 @@ Result plugins();
 // all: internal functions too.
 Result list_ops(bool all);
 Result describe_op(const std::string& name);
+// What is in a file of decisions, and what of it is for here.
+Result tuning(const std::string& path);
 // Links, optimizers, hooks and initializers: `what` is their key in the schema.
 Result list_entries(const std::string& what);
 Result describe_entry(const std::string& what, const std::string& name);

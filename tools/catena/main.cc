@@ -24,6 +24,7 @@ constexpr const char* kUsage =
     "  optimizers [NAME]     optimizers: hyperparameters, states, rule\n"
     "  hooks [NAME]          what an optimizer may do before or after its rule\n"
     "  initializers [NAME]   what parameters may be filled with\n"
+    "  tuning FILE           what timing decided (autotune), as programs saved it\n"
     "  plugins               what was found, loaded and refused, and why\n"
     "  schema --json         everything that is registered, for programs\n"
     "  version               of the library\n"
@@ -36,8 +37,9 @@ struct Wrong {
   std::string text;
 };
 
-constexpr std::array kCommands = {"info",         "ops",     "links",  "optimizers", "hooks",
-                                  "initializers", "plugins", "schema", "version",    "help"};
+constexpr std::array kCommands = {"info",    "ops",    "links",        "optimizers",
+                                  "hooks",   "tuning", "initializers", "plugins",
+                                  "version", "schema", "help"};
 
 void expect(const Words& words, size_t most) {
   if (words.size() > most)
@@ -63,6 +65,11 @@ Result schema(const Words& words) {
   return {tool::schema_text() + "\n"};
 }
 
+Result tuning(const Words& words) {
+  if (words.size() != 2) throw Wrong{"'tuning' has one form: catena tuning FILE"};
+  return tool::tuning(words[1]);
+}
+
 Result run(const Words& words) {
   if (words.empty()) throw Wrong{"a command is missing"};
   const std::string& command = words[0];
@@ -72,6 +79,7 @@ Result run(const Words& words) {
     throw Wrong{"there is no command '" + command + "'"};
   if (command == "ops") return ops(words);
   if (command == "schema") return schema(words);
+  if (command == "tuning") return tuning(words);
   if (command == "info" || command == "plugins" || command.ends_with("version")) {
     expect(words, 1);
     return command == "info"      ? tool::info()

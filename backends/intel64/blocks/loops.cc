@@ -137,12 +137,6 @@ void products(float* w0, float* w1, bool first, const float* x, const float* y0,
   constexpr int kRows = kB / 2;
   for (int half = 0; half < kB; half += kRows) {
     V a[kRows] = {}, b[kRows] = {};
-    if (!first) {
-      for (int r = 0; r < kRows; ++r) {
-        a[r] = load(w0 + (half + r) * kB);
-        b[r] = load(w1 + (half + r) * kB);
-      }
-    }
     for (int64_t i = 0; i < n; ++i) {
       const float* row = x + at_x[i] + half;
       const V u = load(y0 + at_y[i]), v = load(y1 + at_y[i]);
@@ -154,8 +148,9 @@ void products(float* w0, float* w1, bool first, const float* x, const float* y0,
       }
     }
     for (int r = 0; r < kRows; ++r) {
-      store(w0 + (half + r) * kB, a[r]);
-      store(w1 + (half + r) * kB, b[r]);
+      float *to = w0 + (half + r) * kB, *other = w1 + (half + r) * kB;
+      store(to, first ? a[r] : load(to) + a[r]);
+      store(other, first ? b[r] : load(other) + b[r]);
     }
   }
 }

@@ -40,6 +40,8 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* config_set)(ctn_context ctx, ctn_str key, const ctn_value* value);
   ctn_status(CTN_CALL* config_get)(ctn_context ctx, ctn_str key, ctn_value* out);
   ctn_status(CTN_CALL* config_get_local)(ctn_context ctx, ctn_str key, ctn_value* out);
+  ctn_status(CTN_CALL* tuning_save)(ctn_context ctx, ctn_str path);
+  ctn_status(CTN_CALL* tuning_load)(ctn_context ctx, ctn_str path);
   ctn_status(CTN_CALL* memory_get_stats)(ctn_context ctx, ctn_memory_stats* out);
   ctn_status(CTN_CALL* memory_set_limit)(ctn_context ctx, uint64_t bytes);
   ctn_status(CTN_CALL* device_get_stats)(ctn_context ctx, ctn_device device, ctn_device_stats* out);
@@ -47,6 +49,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* random_seed)(ctn_context ctx, uint64_t seed);
   ctn_status(CTN_CALL* random_draw)(ctn_context ctx, int32_t kind, void* dst, int64_t n);
   ctn_status(CTN_CALL* array_new)(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const int64_t* shape, ctn_array* out);
+  ctn_status(CTN_CALL* array_new_on)(ctn_context ctx, ctn_device device, ctn_dtype dtype, int32_t ndim, const int64_t* shape, ctn_array* out);
   ctn_status(CTN_CALL* array_full)(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const int64_t* shape, const ctn_value* value, ctn_array* out);
   ctn_status(CTN_CALL* array_from_host)(ctn_context ctx, ctn_dtype dtype, int32_t ndim, const int64_t* shape, const void* data, ctn_array* out);
   ctn_status(CTN_CALL* array_wrap)(ctn_context ctx, const ctn_dltensor* view, void(CTN_CALL* drop)(void* user), void* user, ctn_array* out);

@@ -138,6 +138,15 @@ CTN_API ctn_status CTN_CALL ctn_config_get(ctn_context ctx, ctn_str key, ctn_val
 /* The calling thread's own value, CTN_ABSENT where it has none: what to set when a scope ends. */
 CTN_API ctn_status CTN_CALL ctn_config_get_local(ctn_context ctx, ctn_str key, ctn_value* out);
 
+/* Decisions that backends take by timing where the configuration key `autotune` is on (which kernel
+ * serves which kind of call), as a file: docs/tuning.md has the format. What is loaded replaces
+ * what the context has; it holds from the next call on, and only where `autotune` is on. An entry
+ * is for the machine, the library and the number of threads that it was timed with: elsewhere it is
+ * kept, not used. CTN_EFORMAT for a damaged file, which changes nothing. Both go through the
+ * context's ctn_io; a save is atomic. */
+CTN_API ctn_status CTN_CALL ctn_tuning_save(ctn_context ctx, ctn_str path);
+CTN_API ctn_status CTN_CALL ctn_tuning_load(ctn_context ctx, ctn_str path);
+
 typedef struct ctn_memory_stats {
   uint32_t size;
   uint32_t reserved;
@@ -149,6 +158,10 @@ typedef struct ctn_memory_stats {
   uint64_t peak_used;
   uint64_t allocations;     /* blocks handed out so far */
   uint64_t raw_allocations; /* requests to allocator and devices so far */
+  /* arrays that were brought into a backend's layout, out of one or from one into another, so far,
+   * and the bytes of their elements */
+  uint64_t reorders;
+  uint64_t reordered_bytes;
 } ctn_memory_stats;
 /* out->size must be set. Fills that many bytes: members this library does not know become 0. */
 CTN_API ctn_status CTN_CALL ctn_memory_get_stats(ctn_context ctx, ctn_memory_stats* out);
@@ -183,7 +196,10 @@ CTN_API ctn_status CTN_CALL ctn_random_draw(ctn_context ctx, int32_t kind, void*
 /* C-order array on the context's device with undefined content. shape: [ndim], 0 allowed. */
 CTN_API ctn_status CTN_CALL ctn_array_new(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
                                           const int64_t* shape, ctn_array* out);
-/* The same, every element `value` (CTN_BOOL, CTN_INT or CTN_FLOAT), cast to dtype. */
+/* The same on another device of the context. */
+CTN_API ctn_status CTN_CALL ctn_array_new_on(ctn_context ctx, ctn_device device, ctn_dtype dtype,
+                                             int32_t ndim, const int64_t* shape, ctn_array* out);
+/* As ctn_array_new, every element `value` (CTN_BOOL, CTN_INT or CTN_FLOAT), cast to dtype. */
 CTN_API ctn_status CTN_CALL ctn_array_full(ctn_context ctx, ctn_dtype dtype, int32_t ndim,
                                            const int64_t* shape, const ctn_value* value,
                                            ctn_array* out);
@@ -228,7 +244,9 @@ CTN_API ctn_status CTN_CALL ctn_array_strided(ctn_array a, int32_t ndim, const i
 /* Same elements in C order under another shape (one entry may be -1); a view where possible. */
 CTN_API ctn_status CTN_CALL ctn_array_reshape(ctn_array a, int32_t ndim, const int64_t* shape,
                                               ctn_array* out);
-/* Copy on another device of the context; the same array if it is there already. *out: new. */
+/* Copy on another device of the context; the same array if it is there already. Calls take arrays
+ * of several devices where one backend stands on the other's memory ("intel64" on "cpu"): the upper
+ * one computes. All others must be on one device. *out: new. */
 CTN_API ctn_status CTN_CALL ctn_array_to_device(ctn_array a, ctn_device device, ctn_array* out);
 /* The context it belongs to; borrowed. */
 CTN_API ctn_context CTN_CALL ctn_array_context(ctn_array a);
@@ -439,7 +457,9 @@ CTN_API ctn_status CTN_CALL ctn_link_clear_grads(ctn_link l);
 /* Copies parameters (not persistent values) of `from` into l, matched by path: all or none. Of two,
  * one of which is uninitialised, that one takes the other's shape. */
 CTN_API ctn_status CTN_CALL ctn_link_copy_params(ctn_link l, ctn_link from);
-/* Arrays of all parameters and persistents move to the device. */
+/* Arrays of all parameters and persistents move to the device, and those that are not made yet
+ * will be made there: Chainer's to_cpu, to_gpu and to_intel64, with the device that ctn_device_find
+ * gives for "cpu", "cuda:0", "intel64". */
 CTN_API ctn_status CTN_CALL ctn_link_to_device(ctn_link l, ctn_device device);
 /* Whether optimizers touch the parameters below l. As in Chainer it is their update rules that are
  * switched: setting up an optimizer enables all. */

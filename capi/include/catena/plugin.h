@@ -313,6 +313,8 @@ typedef struct ctn_plan {
   uint32_t reserved;
   uint64_t scratch_bytes; /* given to every run, 64-byte aligned */
   void* state;            /* passed to run; freed by `drop` */
+  uint64_t state_bytes;   /* host memory behind `state`, as far as the kernel knows: counted as the
+                           * context's, for as long as the plan is kept */
   /* with CTN_KERNEL_LAYOUT; all others see and write plain strides */
   uint64_t* in_layouts;  /* [n_in] wanted; starts as what the inputs have */
   uint64_t* out_layouts; /* [n_out] chosen; starts as 0 */
@@ -415,6 +417,15 @@ typedef struct ctn_backend_def {
                                      uint64_t* bytes);
   ctn_status(CTN_CALL* reorder)(void* self, ctn_exec exec, const ctn_tensor* src,
                                 const ctn_tensor* dst);
+  /* Optional, with layout_bytes: *block elements of *axis lie innermost, and around them the array
+   * in C order with that axis divided by *block. With it reductions run where the data lies. *block
+   * is 0 for a layout that is not of this kind. */
+  ctn_status(CTN_CALL* layout_blocks)(void* self, uint64_t layout, int32_t* axis, int64_t* block);
+  /* A configuration key that takes "never" ("use_ideep"), or empty. Under "never" the backend's
+   * own kernels are passed over for its parent's. It is "auto" in contexts made on a device of this
+   * backend. In others, where it is not "never", calls on the parent's device run on this one; its
+   * plugin is loaded for that if the manifest provides "config:KEY". */
+  ctn_str config_key;
   /* reserved: capture begin/end/replay, capture pools, cross-stream use records, device-resident
    * random offsets */
   void* reserved[8];
@@ -610,6 +621,13 @@ typedef struct ctn_host {
   /* Takes n numbers of `kind` (CTN_RANDOM_*) from the context's stream as random_draw would, for a
    * device that makes them itself. CTN_EUNSUPPORTED where the context has a ctn_random: draw. */
   ctn_status(CTN_CALL* random_take)(ctn_context ctx, int32_t kind, int64_t n, ctn_philox* out);
+  /* What was found out by timing, for kernels that choose where the configuration key `autotune` is
+   * on: lines of text by `scope` (machine, library, threads: all that the timing depends on and the
+   * call does not say) and `key` (the call). find: *choice is empty where nothing is decided yet,
+   * otherwise borrowed as long as the context lives; it may come from a file, so check it. add
+   * replaces one that is there. */
+  ctn_status(CTN_CALL* tuning_find)(ctn_context ctx, ctn_str scope, ctn_str key, ctn_str* choice);
+  ctn_status(CTN_CALL* tuning_add)(ctn_context ctx, ctn_str scope, ctn_str key, ctn_str choice);
 } ctn_host;
 
 /* ==== entry points ============================================================================ */

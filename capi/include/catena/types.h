@@ -93,11 +93,17 @@ enum {
   CTN_DTYPE_COUNT = 13
 };
 
-/* Device; layout and type codes of DLPack's DLDevice. */
+/* Device; layout and type codes of DLPack's DLDevice. Backends whose devices have the same type
+ * count on: the first one's are 0, 1 ..., those of the second start at CTN_DEV_NEXT, and so on, in
+ * the order in which the process met them. {CTN_DEV_CPU, 0} is "cpu", and "intel64", which computes
+ * on the same memory, {CTN_DEV_CPU, CTN_DEV_NEXT}. Names are the same in every process, and what to
+ * keep: ctn_device_find. What leaves as DLPack (ctn_array_to_dlpack) has the id that the backend
+ * itself knows the device by, as callbacks of backends do. */
 typedef struct ctn_device {
   int32_t type; /* CTN_DEV_* or another DLPack code */
-  int32_t id;   /* 0-based */
+  int32_t id;
 } ctn_device;
+#define CTN_DEV_NEXT 65536
 enum { CTN_DEV_CPU = 1, CTN_DEV_CUDA = 2, CTN_DEV_CUDA_HOST = 3, CTN_DEV_EXTENSION = 12 };
 
 /* ---- tensors --------------------------------------------------------------------------------- */

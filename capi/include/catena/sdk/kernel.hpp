@@ -77,7 +77,8 @@ ctn_status CTN_CALL supports(void*, const ctn_call_info* call, int32_t* yes, ctn
 }
 
 // void fn(const Call&, ctn_plan&, State&): the state is made and freed here; drop<State> goes with
-// it. State may be void: void fn(const Call&, ctn_plan&).
+// it. What it holds besides itself, fn adds to plan.state_bytes. State may be void:
+// void fn(const Call&, ctn_plan&).
 template <auto fn, class State = void>
 ctn_status CTN_CALL plan(void*, const ctn_call_info* call, ctn_plan* p) {
   return guarded([&] {
@@ -85,6 +86,7 @@ ctn_status CTN_CALL plan(void*, const ctn_call_info* call, ctn_plan* p) {
       fn(Call(*call), *p);
     } else {
       auto state = std::make_unique<State>();
+      p->state_bytes = sizeof(State);
       fn(Call(*call), *p, *state);
       p->state = state.release();
     }

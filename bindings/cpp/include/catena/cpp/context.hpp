@@ -73,6 +73,11 @@ class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_conte
     check(ctn_device_get_stats(get(), d, &s));
     return s;
   }
+  // What backends found out by timing (configuration key autotune), to and from a file.
+  void save_tuning(std::string_view path) const {
+    check(ctn_tuning_save(get(), detail::str(path)));
+  }
+  void load_tuning(std::string_view path) { check(ctn_tuning_load(get(), detail::str(path))); }
   void trim() { check(ctn_memory_trim(get())); }
   void seed(uint64_t value) { check(ctn_random_seed(get(), value)); }
   void synchronize() { check(ctn_synchronize(get())); }

@@ -121,6 +121,10 @@ class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> 
     check(ctn_device_find(ctn_link_context(get()), detail::str(name), &device));
     check(ctn_link_to_device(get(), device));
   }
+  // The same in Chainer's words.
+  void to_cpu() { to_device("cpu"); }
+  void to_gpu(int id = 0) { to_device("cuda:" + std::to_string(id)); }
+  void to_intel64() { to_device("intel64"); }
 
  private:
   static ctn_link create(const char* name, std::initializer_list<Value> attrs, ctn_context ctx) {

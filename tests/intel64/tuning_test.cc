@@ -1,0 +1,161 @@
+// autotune on intel64: what timing decided is kept, saved and replayed; without the key, and for
+// another machine, a file of decisions changes nothing.
+#include <catena/catena.hpp>
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <string>
+
+#include "main.h"
+
+using namespace catena;
+
+namespace {
+
+using Floats = std::vector<float>;
+
+Variable filled(const Shape& shape, uint32_t seed) {
+  size_t n = 1;
+  for (const int64_t d : shape) n *= static_cast<size_t>(d);
+  Floats v(n);
+  for (uint32_t i = 0; i < n; ++i)
+    v[i] = static_cast<float>((i * 2654435761u + seed * 40503u) >> 8 & 0xffff) / 65536.0f - 0.5f;
+  return Variable(Array::from(v, shape));
+}
+
+// A file that goes with the test.
+struct File {
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            ("catena-tuning-" + std::to_string(reinterpret_cast<uintptr_t>(this))))
+                               .string();
+  ~File() { std::filesystem::remove(path); }
+  std::string text() const {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  // All of `from` becomes `to`, and the last line fits again.
+  void replace(const std::string& from, const std::string& to) const {
+    std::string all = text();
+    REQUIRE(all.find(from) != all.npos);
+    for (size_t at = 0; (at = all.find(from, at)) != all.npos; at += to.size())
+      all.replace(at, from.size(), to);
+    const size_t end = all.rfind("end "), digits = all.rfind(' ');
+    uint32_t crc = ~0u;
+    for (const char c : all.substr(0, end)) {
+      crc ^= static_cast<unsigned char>(c);
+      for (int k = 0; k < 8; ++k) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    char last[16];
+    std::snprintf(last, sizeof last, "%08x\n", ~crc);
+    std::ofstream(path, std::ios::binary) << all.substr(0, digits + 1) << last;
+  }
+};
+
+struct Run {
+  int timed = 0, replayed = 0;
+  std::string choices;
+  Floats bits;  // y and the gradients
+};
+
+Run run(bool autotune, const File* from, const File* to = nullptr, int threads = 1) {
+  Run r;
+  std::function<void(int, std::string_view, std::string_view)> log = [&](int, std::string_view,
+                                                                         std::string_view text) {
+    const bool timed = text.ends_with(", the fastest");
+    const bool replayed = text.ends_with(", as decided before");
+    r.timed += timed;
+    r.replayed += replayed;
+    if (timed || replayed) r.choices += std::string(text.substr(0, text.rfind(','))) + "\n";
+  };
+  Context ctx(ContextOptions{
+      .device = "intel64", .threads = threads, .log = &log, .log_level = CTN_LOG_DEBUG});
+  if (from) ctx.load_tuning(from->path);
+  const using_config scope("autotune", autotune);
+  const Variable x = filled({4, 32, 12, 12}, 1), w = filled({32, 32, 3, 3}, 2);
+  const Variable b = filled({32}, 3);
+  Variable y = F::convolution_2d(x, w, b, {.pad = 1});
+  y.set_grad(filled(y.shape(), 4));
+  y.backward();
+  for (const Variable& v : {y, x.grad(), w.grad(), b.grad()})
+    for (const float f : v.array().to_vector<float>()) r.bits.push_back(f);
+  if (to) ctx.save_tuning(to->path);
+  return r;
+}
+
+bool has_winograd() {
+  const Context ctx("intel64");
+  if (ctx.device_name().starts_with("avx512")) return true;
+  catena_test::skip("nothing is timed without AVX-512");
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("decisions are timed once and replayed") {
+  if (!has_winograd()) return;
+  const File file, again;
+  const Run first = run(true, nullptr, &file);
+  CHECK(first.timed == 3);  // the small images' gradient of filters has a kernel of its own
+  const Run second = run(true, &file, &again);
+  CHECK(second.timed == 0);
+  CHECK(second.replayed == first.timed);
+  CHECK(second.choices == first.choices);
+  CHECK(second.bits == first.bits);
+  CHECK(again.text() == file.text());
+}
+
+TEST_CASE("what a file says is followed, and only where autotune is on") {
+  if (!has_winograd()) return;
+  const File file;
+  run(true, nullptr, &file);
+  for (const char* choice : {"\twinograd, large parts\n", "\twinograd\n"})
+    if (file.text().find(choice) != std::string::npos) file.replace(choice, "\tdirect\n");
+  const Run direct = run(true, &file);
+  CHECK(direct.timed == 0);
+  CHECK(direct.bits == run(false, nullptr).bits);
+  file.replace("\tdirect\n", "\twinograd\n");
+  const Run winograd = run(true, &file);
+  CHECK(winograd.choices.find(": winograd") != std::string::npos);
+  CHECK(winograd.choices.find(": direct") == std::string::npos);
+  CHECK(winograd.bits != direct.bits);
+  CHECK(run(false, &file).bits == direct.bits);
+}
+
+TEST_CASE("decisions of another machine, oneDNN or number of threads are kept, not used") {
+  if (!has_winograd()) return;
+  const File file, merged;
+  const Run first = run(true, nullptr, &file);
+  const Run threads = run(true, &file, &merged, 2);
+  CHECK(threads.timed == first.timed);
+  CHECK(threads.replayed == 0);
+  const Run both = run(true, &merged);
+  CHECK(both.timed == 0);
+  CHECK(both.replayed == first.timed);
+  file.replace("; oneDNN ", "; oneDNN 0.");
+  CHECK(run(true, &file).timed == first.timed);
+}
+
+TEST_CASE("a choice that nobody knows is timed anew") {
+  if (!has_winograd()) return;
+  const File file, after;
+  const Run first = run(true, nullptr, &file);
+  file.replace(" groups 1", " groups 1 ");  // no such call
+  CHECK(run(true, &file).timed == first.timed);
+  run(true, nullptr, &file);
+  for (const char* choice : {"\twinograd, large parts\n", "\twinograd\n", "\tdirect\n"})
+    if (file.text().find(choice) != std::string::npos) file.replace(choice, "\tmagic\n");
+  CHECK(run(true, &file, &after).timed == first.timed);
+  CHECK(after.text().find("magic") == std::string::npos);
+}
+
+TEST_CASE("a damaged file is refused") {
+  const File file;
+  Context ctx("intel64");
+  ctx.save_tuning(file.path);
+  std::ofstream(file.path, std::ios::binary | std::ios::app) << "x\n";
+  CHECK_THROWS_AS(ctx.load_tuning(file.path), const FormatError&);
+}
