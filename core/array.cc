@@ -265,7 +265,7 @@ Ref<Array> Array::wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*
 void Storage::release() noexcept {
   if (!drop_one(refs)) return;
   if (flags & kStorageTracked) ctx->untrack(*this);
-  if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->pool->put(data, bytes);
+  if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->memory->put(data, bytes);
   drop_packed(*this);
   if (drop) device->settle();
   if (drop) ctx->shielded("drop of a wrapped array", [&] { drop(drop_user); });

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "core/call.h"
+#include "core/capture.h"
 #include "core/expr_fn.h"
 #include "core/grad_call.h"
 #include "core/hooks.h"
@@ -111,6 +112,8 @@ class Pass {
     for (auto& [v, g] : sums) {
       v->set_grad(g.get());
       if (v->is_parameter()) v->extra->parameter->loss_scale = loss_scale;
+      if (Capture* c = capture_in(ctx_)) [[unlikely]]
+        c->note_leaf(*v);
     }
     commit_results();
   }

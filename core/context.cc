@@ -8,6 +8,7 @@
 
 #include "core/adopt.h"
 #include "core/array.h"
+#include "core/capture.h"
 #include "core/file.h"
 #include "core/loader.h"
 #include "core/manifest.h"
@@ -144,7 +145,7 @@ void Context::free_object(void* p, uint64_t bytes) noexcept {
 uint64_t Context::trim() {
   uint64_t bytes = objects_.trim();
   for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i)
-    bytes += devices_[static_cast<size_t>(i)].load()->pool->trim();
+    bytes += devices_[static_cast<size_t>(i)].load()->memory->trim();
   return bytes;
 }
 
@@ -272,6 +273,7 @@ void Context::draw(int32_t kind, void* dst, int64_t n) {
   if (n < 0) fail(CTN_EINVAL, "random: n is " + std::to_string(n));
   if (kind < CTN_RANDOM_UNIFORM || kind > CTN_RANDOM_GUMBEL)
     fail(CTN_EINVAL, "there is no kind " + std::to_string(kind) + " of random numbers");
+  if (const Capture* c = capture_in(*this)) c->refuse("random numbers");
   std::lock_guard lock(random_mutex_);
   if (random_.size)
     checked_call("random", [&] { return random_.draw(random_.user, kind, dst, n); });

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/device_memory.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/plan.h"
@@ -41,13 +42,14 @@ struct Device {
   std::string name;
   bool host_memory = false;
   bool async = false;
-  std::unique_ptr<MemoryPool> pool;
+  std::unique_ptr<DeviceMemory> memory;
 
   // Whether the CPU may read and write its memory at any time, without waiting.
   bool direct() const { return host_memory && !async; }
   // Waits for its work; throws the error that was stored meanwhile, once.
   void wait() const;
-  // The same where nothing can be thrown: the error is kept for the next to wait.
+  // The same where nothing can be thrown: the error is kept for the next to wait. Nothing where
+  // this thread's work is captured: what is pending is none of it.
   void settle() const noexcept;
   // Where calls on arrays of this device run under those flags of the configuration: here, or on
   // the device that a backend over this one has for it.
@@ -93,6 +95,7 @@ class Context : public ctn_context_s {
   Device& device(ctn_device dl);
   // The one that memory of a DLPack device is taken for; throws CTN_EDEVICE, CTN_EUNSUPPORTED.
   Device& device_of_memory(ctn_device dl);
+  int32_t device_count(std::string_view backend);
 
   Config& config() { return config_; }
   // Sets a key of the configuration: globally, or for the calling thread (NULL: removes it).
@@ -146,6 +149,9 @@ class Context : public ctn_context_s {
   std::recursive_mutex leaf_mutex;
   // Guards the copies in layouts of all storages, and their making.
   std::mutex layout_mutex;
+
+  // How many threads capture work (capture.h).
+  std::atomic<int32_t> captures{0};
 
   // Function hooks (function_hook.cc).
   struct Hook {

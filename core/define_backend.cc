@@ -51,6 +51,11 @@ void check_groups(Backend& b) {
                                     d.event_record != nullptr, d.event_wait != nullptr});
   if (d.stream_native && !streams) refuse(who, "stream_native without stream_open");
   if (streams && !d.sync) refuse(who, "streams without sync");
+  const bool captures =
+      whole_group(who, "capture_begin, capture_end, capture_replay and capture_free",
+                  {d.capture_begin != nullptr, d.capture_end != nullptr,
+                   d.capture_replay != nullptr, d.capture_free != nullptr});
+  if (captures && !d.sync) refuse(who, "captures without sync");
   if (d.sync) b.stream_owner = &b;
 }
 
@@ -119,6 +124,10 @@ void inherit(Backend& b, const Backend* parent) {
       d.stream_native = p.stream_native;
       d.event_record = p.event_record;
       d.event_wait = p.event_wait;
+      d.capture_begin = p.capture_begin;
+      d.capture_end = p.capture_end;
+      d.capture_replay = p.capture_replay;
+      d.capture_free = p.capture_free;
       d.flags |= p.flags & CTN_BACKEND_ASYNC;
     }
   }

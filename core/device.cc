@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "core/array.h"
+#include "core/capture.h"
 #include "core/context.h"
 #include "core/file.h"
 #include "core/loader.h"
@@ -38,11 +39,13 @@ void device_source_free(void* user, void* p, uint64_t bytes, uint64_t align) noe
 }  // namespace
 
 void* Context::alloc_data(Device& device, uint64_t bytes) {
-  if (void* p = device.pool->get(bytes)) [[likely]]
+  const Capture* const capture = capture_on(device);
+  DeviceMemory::Pool* const pool = capture ? capture->pool() : nullptr;
+  if (void* p = device.memory->get(bytes, pool)) [[likely]]
     return p;
   trim();
   t_refusal = CTN_OK;
-  if (void* p = device.pool->get(bytes)) return p;
+  if (void* p = device.memory->get(bytes, pool)) return p;
   if (t_refusal != CTN_OK)
     rethrow_status(t_refusal,
                    "backend '" + device.backend->name + "': alloc of " + megabytes(bytes));
@@ -50,6 +53,23 @@ void* Context::alloc_data(Device& device, uint64_t bytes) {
 }
 
 // ---- opening
+
+namespace {
+
+int32_t count_devices(const Backend& backend, ctn_str& why) {
+  const Backend& owner = *backend.device_owner;
+  int32_t count = 0;
+  checked_call("device count",
+               [&] { return owner.def.device_count(owner.def.self, &count, &why); });
+  return count;
+}
+
+}  // namespace
+
+int32_t Context::device_count(std::string_view backend) {
+  ctn_str why{};
+  return count_devices(require_backend(backend, use_env_), why);
+}
 
 Device& Context::device(std::string_view name) {
   const size_t colon = name.find(':');
@@ -64,11 +84,8 @@ Device& Context::device(std::string_view name) {
   }
   const Backend& backend = require_backend(backend_name, use_env_);
   if (Device* open = find_open(backend, id)) return *open;
-  int32_t count = 0;
   ctn_str why{};
-  const Backend& owner = *backend.device_owner;
-  checked_call("device count",
-               [&] { return owner.def.device_count(owner.def.self, &count, &why); });
+  const int32_t count = count_devices(backend, why);
   if (id >= count)
     fail(CTN_EDEVICE, "device '" + std::string(name) + "' does not exist: backend '" +
                           backend.name + "' has " + std::to_string(count) +
@@ -163,7 +180,7 @@ Device& Context::add_device(const Backend& backend, int32_t id) {
   d->name = backend.name + ":" + std::to_string(id);
   d->host_memory = backend.def.flags & CTN_BACKEND_HOST_MEMORY;
   d->async = backend.def.flags & CTN_BACKEND_ASYNC;
-  d->pool = std::make_unique<MemoryPool>(
+  d->memory = std::make_unique<DeviceMemory>(
       ledger_, RawSource{d.get(), device_source_alloc, device_source_free, d->direct()});
   Device& added = *d;
   devices_[static_cast<size_t>(n)].store(d.release(), std::memory_order_release);
@@ -198,6 +215,7 @@ void Device::sync() const {
 
 void Device::wait() const {
   if (!async) return;
+  if (const Capture* c = capture_on(*this)) c->refuse("waiting for " + name);
   settle();
   std::exception_ptr first;
   {
@@ -208,7 +226,7 @@ void Device::wait() const {
 }
 
 void Device::settle() const noexcept {
-  if (!async) return;
+  if (!async || capture_on(*this)) return;
   try {
     sync();
   } catch (...) {

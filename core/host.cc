@@ -6,6 +6,7 @@
 
 #include "core/adopt.h"
 #include "core/capi/api.h"
+#include "core/capture.h"
 #include "core/grad_call.h"
 #include "core/transaction.h"
 #include "core/version.h"
@@ -123,8 +124,13 @@ ctn_status host_random_take(ctn_context ctx, int32_t kind, int64_t n, ctn_philox
   return guarded([&] {
     require(ctx, "ctx");
     require(out, "out");
-    const PhiloxState begin = static_cast<Context*>(ctx)->take_random(kind, n);
-    *out = {begin.seed, begin.position};
+    Context& c = *static_cast<Context*>(ctx);
+    if (Capture* capture = capture_in(c)) {
+      *out = capture->take_random(kind, n);
+      return;
+    }
+    const PhiloxState begin = c.take_random(kind, n);
+    *out = {begin.seed, begin.position, nullptr};
   });
 }
 

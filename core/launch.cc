@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/capture.h"
 #include "core/expr/plain.h"
 #include "core/layout.h"
 
@@ -203,6 +204,8 @@ void* launch_data(Array& a, uint8_t role, uint64_t layout, Exec& exec) {
 
 void mark_written(Array& a, uint8_t role, uint64_t layout) {
   if (role != CTN_ROLE_OUT && role != CTN_ROLE_INOUT) return;
+  if (Capture* c = capture_in(a.ctx())) [[unlikely]]
+    c->note_written(*a.storage);
   if (layout)
     written_packed(a, layout);
   else
@@ -219,11 +222,16 @@ std::string who_ran(const Compiled& c, const Device& device) {
   return head + owner->name + (declined ? " declined, plain executor runs" : " runs");
 }
 
+Exec::Exec(Context& c, Device& d, std::string_view l) : ctx(c), device(d), label(l) {
+  if (const Capture* capture = capture_in(c)) [[unlikely]]
+    capture->check_runs(d, l);
+}
+
 Exec::~Exec() {
   while (blocks_) {
     Block* b = blocks_;
     blocks_ = b->next;
-    device.pool->put(b->data, b->bytes);
+    device.memory->put(b->data, b->bytes);
     ctx.free_object(b, sizeof(Block));
   }
 }

@@ -24,7 +24,7 @@ namespace catena {
 class Exec : public ctn_exec_s {
  public:
   // label: what runs, for messages of backends; outlives this.
-  Exec(Context& c, Device& d, std::string_view l) : ctx(c), device(d), label(l) {}
+  Exec(Context& c, Device& d, std::string_view l);
   ~Exec();
   Exec(const Exec&) = delete;
   Exec& operator=(const Exec&) = delete;

@@ -138,7 +138,7 @@ void add_packed(Array& a, uint64_t layout) {
 void drop_packed(Storage& s) noexcept {
   while (Packed* p = s.packed) {
     s.packed = p->next;
-    s.device->pool->put(p->data, p->bytes);
+    s.device->memory->put(p->data, p->bytes);
     s.ctx->free_object(p, p->block_bytes);
   }
 }

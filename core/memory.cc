@@ -68,6 +68,8 @@ struct MemoryPool::State {
   uint64_t held = 0;
   uint64_t used = 0;
   int64_t users = 1;  // closed at 0
+  int64_t pins = 0;
+  bool retired = false;
 
   uint32_t slab_blocks(uint32_t c) const noexcept { return kSlabBytes / bytes_of[c]; }
   uint64_t slab_above(const void* p) const noexcept;
@@ -134,7 +136,7 @@ void* MemoryPool::get_classed(uint32_t c) noexcept {
   Store<void*>& cached = s.cached[c];
   {
     SpinGuard guard(ledger_.lock_);
-    if (cached.size > 0) [[likely]] {
+    if (cached.size > 0 && !s.retired) [[likely]] {
       note_out(s.bytes_of[c]);
       return cached.pop();
     }
@@ -183,7 +185,7 @@ void* MemoryPool::get_large(uint64_t bytes) noexcept {
   {
     SpinGuard guard(ledger_.lock_);
     const uint64_t i = s.large_at_least(need);
-    if (i < s.large.size && s.large.at[i].bytes - need <= need / 4) {
+    if (i < s.large.size && s.large.at[i].bytes - need <= need / 4 && !s.retired) {
       const FreeBlock found = s.large.at[i];
       s.large.erase(i);
       s.large_out.add(found.p, found.bytes);
@@ -255,6 +257,7 @@ uint64_t MemoryPool::trim() noexcept {
   uint64_t total = 0;
   {
     SpinGuard guard(ledger_.lock_);
+    if (s.pins > 0) return 0;
     s.sweep();
   }
   for (;;) {
@@ -336,6 +339,26 @@ uint32_t MemoryPool::State::collect(FreeBlock* batch, uint32_t most) noexcept {
     large_out.unpromise(1);
   }
   return n;
+}
+
+void MemoryPool::pin() noexcept {
+  SpinGuard guard(ledger_.lock_);
+  ++state_->pins;
+}
+
+void MemoryPool::unpin() noexcept {
+  SpinGuard guard(ledger_.lock_);
+  --state_->pins;
+}
+
+bool MemoryPool::pinned() const noexcept {
+  SpinGuard guard(ledger_.lock_);
+  return state_->pins > 0;
+}
+
+void MemoryPool::retire() noexcept {
+  SpinGuard guard(ledger_.lock_);
+  state_->retired = true;
 }
 
 uint64_t MemoryPool::outstanding() const noexcept {

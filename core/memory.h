@@ -102,8 +102,15 @@ class MemoryPool {
   bool close() noexcept;
   void open() noexcept;
 
-  // Gives cached blocks and empty slabs back to the source; bytes given back.
+  // Gives cached blocks and empty slabs back to the source, unless it is pinned; bytes given back.
   uint64_t trim() noexcept;
+
+  // While it is pinned, as often as it was, nothing goes back to the source. Retired, for ever, it
+  // does not hand out again what was put back.
+  void pin() noexcept;
+  void unpin() noexcept;
+  bool pinned() const noexcept;
+  void retire() noexcept;
 
   uint64_t outstanding() const noexcept;  // blocks out
   uint64_t held() const noexcept;         // bytes of this pool, out or cached

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "core/capture.h"
 #include "core/intrinsic.h"
 #include "core/optimizer.h"
 #include "core/optimizer_hook.h"
@@ -308,6 +309,7 @@ void Step::write_back() {
 void Optimizer::update() {
   target();
   refuse_in_hook("update");
+  if (Capture* c = capture_in(*ctx_)) return c->add_update(*this);
   stepping_ = true;
   try {
     Step(*this).run();

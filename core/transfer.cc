@@ -1,12 +1,22 @@
 // Copies between host memory and devices, and from device to device. A backend orders what it
 // copies behind the rest of its work; work of another one is waited for here.
 #include "core/array.h"
+#include "core/capture.h"
 #include "core/intrinsic.h"
 
 namespace catena {
+namespace {
+
+void check_captured(const Array& a, const char* what) {
+  if (const Capture* c = capture_in(a.ctx())) [[unlikely]]
+    c->refuse(what);
+}
+
+}  // namespace
 
 void copy_to_host(Array& a, void* dst) {
   if (!a.size) return;
+  check_captured(a, "a copy to the host");
   Ref<Array> c = to_contiguous(a);
   const Device& d = c->device();
   const Backend& b = *d.backend->memory_owner;
@@ -18,6 +28,7 @@ void copy_to_host(Array& a, void* dst) {
 
 void copy_from_host(Array& a, const void* src) {
   if (!a.size) return;
+  check_captured(a, "a copy from the host");
   const Device& d = a.device();
   const Backend& b = *d.backend->memory_owner;
   if (!a.contiguous) {
@@ -59,6 +70,7 @@ void copy_staged(Array& src, Array& dst) {
 // Elements of one array in C order to another one of as many bytes. A backend orders what it copies
 // behind its own work; the other side's is waited for here.
 void copy_bytes(Array& src, Array& dst) {
+  if (&src.device() != &dst.device()) check_captured(src, "a copy between devices");
   const Device &from = src.device(), &to = dst.device();
   const Backend &reader = *from.backend->memory_owner, &writer = *to.backend->memory_owner;
   if (&reader == &writer)

@@ -1,6 +1,7 @@
 // The backend table: every entry turns numbers and pointers of the runtime into our own and lets no
 // exception out. Nothing of CUDA is opened before the first of them needs it.
 #include <cuda/backend.h>
+#include <cuda/capture.h>
 #include <cuda/dnn_status.h>
 #include <cuda/memory.h>
 #include <cuda/nvrtc.h>
@@ -115,6 +116,24 @@ ctn_status CTN_CALL event_wait(void*, ctn_stream s, uint64_t event) {
   return guarded([&] { wait_event(s, event); });
 }
 
+ctn_status CTN_CALL capture_begin(void*, int32_t index) {
+  return guarded([&] { begin_capture(device(index)); });
+}
+ctn_status CTN_CALL capture_end(void*, int32_t index, void** capture) {
+  return guarded([&] {
+    Captured* work = nullptr;
+    end_capture(device(index), capture ? &work : nullptr);
+    if (capture) *capture = work;
+  });
+}
+ctn_status CTN_CALL capture_replay(void*, int32_t index, void* capture) {
+  return guarded([&] { replay_capture(device(index), *static_cast<Captured*>(capture)); });
+}
+void CTN_CALL capture_free(void*, int32_t index, void* capture) {
+  if (in_forked_child()) return;  // it is the parent's
+  guarded([&] { free_capture(device(index), static_cast<Captured*>(capture)); });
+}
+
 }  // namespace
 
 ctn_status register_backend(const ctn_host* host, ctn_plugin plugin) {
@@ -138,6 +157,10 @@ ctn_status register_backend(const ctn_host* host, ctn_plugin plugin) {
   def.stream_native = stream_native;
   def.event_record = event_record;
   def.event_wait = event_wait;
+  def.capture_begin = capture_begin;
+  def.capture_end = capture_end;
+  def.capture_replay = capture_replay;
+  def.capture_free = capture_free;
   return host->add_backend(plugin, &def);
 }
 

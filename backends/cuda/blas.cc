@@ -69,21 +69,29 @@ void check(const Device& d, cublasStatus_t s, const char* doing) {
 struct Handle {
   std::mutex mutex;
   cublasHandle_t handle = nullptr;
+  CUstream stream = nullptr;
 };
 
-// With its mutex held and the device current.
-cublasHandle_t open(Device& d, Handle& h) {
-  if (h.handle) return h.handle;
+// With the device current.
+cublasHandle_t open(Device& d) {
   cublasHandle_t made = nullptr;
   check(d, blas().cublasCreate(&made), "opening it");
-  check(d, blas().cublasSetStream(made, d.stream), "choosing the stream");
   // Sums of 16-bit products stay in float32 whatever cuBLAS splits.
   check(d,
         blas().cublasSetMathMode(
             made, static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH |
                                             CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)),
         "choosing the precision");
-  return h.handle = made;
+  return made;
+}
+
+// With its mutex held and the device current: what it queues goes where this thread's work goes.
+cublasHandle_t ready(Device& d, Handle& h) {
+  if (!h.handle) h.handle = open(d);
+  const CUstream stream = d.stream;
+  if (h.stream != stream) check(d, blas().cublasSetStream(h.handle, stream), "choosing the stream");
+  h.stream = stream;
+  return h.handle;
 }
 
 struct Types {
@@ -123,7 +131,7 @@ void multiply(Device& d, const Product& p) {
   const std::lock_guard lock(h.mutex);
   const Current current(d);
   check(d,
-        blas().gemm(open(d, h), op(p.trans_b), op(p.trans_a), n, m, k,
+        blas().gemm(ready(d, h), op(p.trans_b), op(p.trans_a), n, m, k,
                     wide ? static_cast<const void*>(&one64) : &one, p.b, t.data, ldb, p.step_b, p.a,
                     t.data, lda, p.step_a, wide ? static_cast<const void*>(&rest64) : &rest, p.c,
                     t.data, n, p.m * p.n, small(p.count), t.compute, CUBLAS_GEMM_DEFAULT),

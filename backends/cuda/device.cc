@@ -39,7 +39,7 @@ void open(Device& d) {
   d.minor = attribute(handle, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, d.name);
   check(cu.cuDevicePrimaryCtxRetain(&d.context, handle), d.name + ": opening it");
   const Current current(d);
-  check(cu.cuStreamCreate(&d.stream, CU_STREAM_NON_BLOCKING), d.name + ": making a stream");
+  check(cu.cuStreamCreate(&d.stream.own, CU_STREAM_NON_BLOCKING), d.name + ": making a stream");
   // Pinned memory has one address for the host and all devices.
   void* fault = nullptr;
   check(cu.cuMemHostAlloc(&fault, Device::kFault * sizeof(int64_t), CU_MEMHOSTALLOC_PORTABLE),
@@ -51,6 +51,7 @@ void open(Device& d) {
 }  // namespace
 
 void Recent::add(std::string_view op) {
+  if (Recent* captured = captured_ops(*this)) return captured->add(op);
   const std::lock_guard lock(mutex_);
   char* to = names_[count_++ % kKept];
   const size_t n = std::min<size_t>(op.size(), kName - 1);
@@ -87,7 +88,7 @@ void Device::check(CUresult result, std::string_view doing) {
 }
 
 void Device::wait() {
-  check(driver().cuStreamSynchronize(stream), "waiting");
+  check(driver().cuStreamSynchronize(stream.own), "waiting");
   const std::string ops = recent.text();
   recent.clear();
   const int64_t kind = fault[0], value = fault[1], bound = fault[2], other = fault[3];

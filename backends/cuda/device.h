@@ -21,10 +21,19 @@ class Recent {
   std::string text() const;
 
  private:
-  static constexpr int kKept = 6, kName = 40;
+  static constexpr int kKept = 6, kName = 160;
   mutable std::mutex mutex_;
   int64_t count_ = 0;
   char names_[kKept][kName] = {};
+};
+
+// What is queued now, by a thread that captures (capture.h), instead of `of`; NULL: nothing.
+Recent* captured_ops(const Recent& of) noexcept;
+
+// The device's queue. A thread that captures has another one meanwhile, which stands for it.
+struct Stream {
+  CUstream own = nullptr;
+  operator CUstream() const noexcept;
 };
 
 // Pinned memory through which host memory is copied: the caller's may be reused when copy returns.
@@ -44,7 +53,7 @@ struct Device {
   int major = 0, minor = 0;
   uint64_t memory = 0;
   CUcontext context = nullptr;
-  CUstream stream = nullptr;
+  Stream stream;
   Recent recent;
   Staging staging;
   // What a kernel found wrong with its data: kFault words of host memory that kernels write: kind,

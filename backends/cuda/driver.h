@@ -28,6 +28,7 @@ namespace catena::cuda {
   X(cuMemAlloc)               \
   X(cuMemFree)                \
   X(cuMemHostAlloc)           \
+  X(cuMemFreeHost)            \
   X(cuMemcpyHtoDAsync)        \
   X(cuMemcpyDtoHAsync)        \
   X(cuMemcpyDtoDAsync)        \
@@ -36,6 +37,12 @@ namespace catena::cuda {
   X(cuStreamDestroy)          \
   X(cuStreamSynchronize)      \
   X(cuStreamWaitEvent)        \
+  X(cuStreamBeginCapture)     \
+  X(cuStreamEndCapture)       \
+  X(cuGraphInstantiate)       \
+  X(cuGraphLaunch)            \
+  X(cuGraphDestroy)           \
+  X(cuGraphExecDestroy)       \
   X(cuEventCreate)            \
   X(cuEventDestroy)           \
   X(cuEventRecord)            \

@@ -1,5 +1,6 @@
 // See memory.h. Host memory is copied in pieces through pinned slots, so that the bus and the
 // memcpy overlap, whatever kind of memory the caller's is.
+#include <cuda/capture.h>
 #include <cuda/memory.h>
 
 #include <algorithm>
@@ -27,7 +28,14 @@ bool prepare(Device& d) {
   return true;
 }
 
+// Numbers of a launch that do not fit its parameters: the runtime copies nothing else meanwhile.
+void capture_in(Device& d, void* dst, const void* src, uint64_t bytes) {
+  const void* kept = captured_constant(d, src, bytes);
+  d.check(driver().cuMemcpyHtoDAsync(address(dst), kept, bytes, d.stream), "copy from the host");
+}
+
 void copy_in(Device& d, void* dst, const void* src, uint64_t bytes) {
+  if (is_capturing(d)) return capture_in(d, dst, src, bytes);
   const std::lock_guard lock(d.staging.mutex);
   Staging& s = d.staging;
   const Driver& cu = driver();
@@ -111,7 +119,7 @@ void deallocate(Device& d, void* p) noexcept {
   const Driver& cu = driver();
   CUcontext popped = nullptr;
   if (cu.cuCtxPushCurrent(d.context) != CUDA_SUCCESS) return;
-  cu.cuStreamSynchronize(d.stream);
+  cu.cuStreamSynchronize(d.stream.own);
   cu.cuMemFree(address(p));
   cu.cuCtxPopCurrent(&popped);
 }

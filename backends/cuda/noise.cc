@@ -20,6 +20,7 @@ struct Dropout {
   const void* x;
   void *y, *mask;
   u64 seed, position;  // of the first number
+  const u64* base;     // of what was captured: the seed, and what is added to the position
   u64 least;           // of a number's 53 bits that is kept
   f64 scale;           // of elements that stay
   const f64* draws;    // those of a context that draws itself, and the least of them that is kept
@@ -51,9 +52,11 @@ template <class S> __device__ inline void drop(const Dropout& p, i64 i, bool kee
 }
 // A thread makes the two numbers of a block.
 template <class S> __device__ inline void dropout(const Dropout& p) {
-  const i64 step = (i64)gridDim.x * kThreads, skip = (i64)(p.position & 1);
+  const u64 seed = p.base ? p.base[0] : p.seed;
+  const u64 position = p.position + (p.base ? p.base[1] : 0);
+  const i64 step = (i64)gridDim.x * kThreads, skip = (i64)(position & 1);
   for (i64 b = (i64)blockIdx.x * kThreads + threadIdx.x; 2 * b - skip < p.n; b += step) {
-    const Words words = philox(p.position / 2 + (u64)b, p.seed);
+    const Words words = philox(position / 2 + (u64)b, seed);
     #pragma unroll
     for (int u = 0; u < 2; ++u) {
       const i64 i = 2 * b - skip + u;
@@ -73,7 +76,9 @@ struct Dropout {
   int64_t n;
   const void* x;
   void *y, *mask;
-  uint64_t seed, position, least;
+  uint64_t seed, position;
+  const uint64_t* base;
+  uint64_t least;
   double scale;
   const double* draws;
   double ratio;
@@ -118,6 +123,7 @@ void dropout(const Run& run) {
     sdk::check(taken);
     p.seed = stream.seed;
     p.position = stream.position;
+    p.base = stream.base;
   }
   const std::string name = p.draws ? "dropout_drawn<" : "dropout<";
   queue(d, kernels->find(d, {name + type_name(dtype) + ">", "Dropout"}),

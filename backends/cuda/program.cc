@@ -78,7 +78,7 @@ Program::~Program() {
       try {
         Device& d = device(k);
         const Current current(d);
-        driver().cuStreamSynchronize(d.stream);
+        driver().cuStreamSynchronize(d.stream.own);
         driver().cuModuleUnload(made->module);
       } catch (const sdk::Error&) {
         continue;  // the device is lost, and the module with it

@@ -47,8 +47,10 @@ uint64_t record_event(ctn_stream s) {
 
 void wait_event(ctn_stream s, uint64_t event) {
   const uint64_t k = event - 1;
-  Device& from = device(event == 0 ? -1 : static_cast<int>(k / kEvents));
   Device& d = *s->device;
+  if (event == 0 || k / kEvents >= kMaxDevices)
+    sdk::fail(CTN_EINVAL, d.name, ": there is no event ", event);
+  Device& from = device(static_cast<int>(k / kEvents));
   Ring& ring = ring_of(from);
   const std::lock_guard lock(ring.mutex);
   const CUevent found = ring.events[k % kEvents];

@@ -144,6 +144,20 @@ ctn_status ctn_device_find(ctn_context ctx, ctn_str name, ctn_device* out) {
     *out = to_context(ctx)->device(view(name)).dl;
   });
 }
+ctn_status ctn_device_count(ctn_context ctx, ctn_str backend, int32_t* n) {
+  return guarded([&] {
+    require(n, "n");
+    *n = to_context(ctx)->device_count(view(backend));
+  });
+}
+ctn_status ctn_device_describe(ctn_context ctx, ctn_device device, ctn_str* name, ctn_str* text) {
+  return guarded([&] {
+    const Device& d = to_context(ctx)->device(device);
+    const ctn_str says = text ? info_of(d).name : ctn_str{};
+    if (name) *name = str(d.name);
+    if (text) *text = says;
+  });
+}
 ctn_status ctn_device_name(ctn_context ctx, ctn_str* out) {
   return guarded([&] {
     require(out, "out");
@@ -213,8 +227,8 @@ ctn_status ctn_device_get_stats(ctn_context ctx, ctn_device device, ctn_device_s
     const ctn_device_info info = info_of(d);
     stats.total = info.mem_total;
     stats.free = info.mem_free;
-    stats.held = d.pool->held();
-    stats.used = d.pool->used();
+    stats.held = d.memory->held();
+    stats.used = d.memory->used();
     stats.cached = std::max(stats.held, stats.used) - stats.used;  // others may be at work
     give(stats, out);
   });

@@ -108,6 +108,18 @@ ctn_status ctn_variable_view(ctn_variable v, ctn_dltensor* out) {
 ctn_status ctn_variable_set_array(ctn_variable v, ctn_array a) {
   return guarded([&] { to_variable(v)->set_array(*to_array(a)); });
 }
+ctn_status ctn_variable_to_device(ctn_variable v, ctn_device device) {
+  return guarded([&] {
+    Variable& x = *to_variable(v);
+    Device& to = x.ctx->device(device);
+    const Ref<Array> a = to_device(x.array(), to);
+    const Ref<Variable> old = x.shared_grad();
+    const Ref<Variable> g =
+        old ? Variable::make(*x.ctx, to_device(old->array(), to), false) : nullptr;
+    x.set_array(*a);
+    if (g) x.set_grad(g.get());
+  });
+}
 ctn_status ctn_variable_grad(ctn_variable v, ctn_variable* out) {
   return guarded([&] {
     require(out, "out");

@@ -109,6 +109,17 @@ TEST_CASE("a device is found by name; one that is not there is refused with the 
     refused(o, c.code, c.text);
   }
   CHECK_FAILS(ctn_device_find(ctx, str(""), &device), CTN_EINVAL, "''");
+  int32_t n = -1;
+  REQUIRE_OK(ctn_device_count(ctx, str("cpu"), &n));
+  CHECK(n == 1);
+  CHECK_FAILS(ctn_device_count(ctx, str("warp"), &n), CTN_ENOTFOUND, "backend 'warp'");
+  ctn_str found{}, text{};
+  REQUIRE_OK(ctn_device_describe(ctx, {CTN_DEV_CPU, 0}, &found, &text));
+  CHECK(std::string(found.p, found.n) == "cpu:0");
+  CHECK(text.n > 0);
+  REQUIRE_OK(ctn_device_describe(ctx, {CTN_DEV_CPU, 0}, nullptr, nullptr));
+  CHECK_FAILS(ctn_device_describe(ctx, {CTN_DEV_CUDA, 3}, &found, nullptr), CTN_EDEVICE,
+              "type 2 id 3");
   CHECK(device.type == -1);
   CHECK(device.id == -1);
 }

@@ -165,6 +165,54 @@ TEST_CASE("all memory goes back") {
   CHECK(fake.get("allocations") == before);
 }
 
+TEST_CASE("what fails in a replay names what was captured; all memory of captures goes back") {
+  const Fake fake;
+  const int64_t before = fake.get("allocations");
+  {
+    Context ctx("cuda");
+    const Variable x(Array::full({64}, 0.5), false);
+    Variable y;
+    Capture step = capture([&] { y = F::softplus(F::tanh(x)); });
+    CHECK(fake.get("graphs") == 1);
+    step.replay();
+    ctx.synchronize();
+    fake.set("fault", 2);
+    step.replay();
+    CHECK_THROWS_WITH_AS(ctx.synchronize(),
+                         doctest::Contains("in work queued before: replay of tanh, softplus"),
+                         DeviceError);
+    fake.set("heal", 0);
+    step.replay();
+    CHECK(y.array().to_vector<float>()[0] == doctest::Approx(0.9505).epsilon(1e-3));
+    step = Capture();
+    CHECK(fake.get("graphs") == 0);
+    {
+      const Capturing thrown_away;
+      F::exp(x);
+    }
+    CHECK(fake.get("graphs") == 0);
+  }
+  CHECK(fake.get("allocations") == before);
+}
+
+TEST_CASE("memory that runs out in a capture leaves everything usable") {
+  const Fake fake;
+  Context ctx("cuda");
+  const Variable x(Array::full({50'000}, 1), false);
+  F::exp(x + 1.0f);
+  ctx.synchronize();
+  for (int64_t n = 1; n <= 2; ++n) {
+    Capturing capturing;
+    fake.set("fail_alloc", n);
+    CHECK_THROWS_AS((F::exp(x + 1.0f), F::exp(x), F::exp(x)), OutOfMemory);
+    fake.set("fail_alloc", 0);
+  }
+  Variable y;
+  const Capture again = capture([&] { y = x + 1.0f; });
+  again.replay();
+  CHECK(y.array().to_vector<float>() == Floats(50'000, 2));
+}
+
 TEST_CASE("a forked child is told that it has no CUDA") {
   const Fake fake;
   { const Context ctx("cuda"); }

@@ -120,6 +120,28 @@ TEST_CASE("a copy between devices comes before what follows on either") {
     CHECK(values(seen[static_cast<size_t>(k)]) == Floats(1000, static_cast<float>(k + 1)));
 }
 
+TEST_CASE("devices are counted, named and described; a variable moves with its gradient") {
+  const Context ctx = context("fake:1");
+  CHECK(ctx.device_count("fake") == 3);
+  CHECK(ctx.device_count("cpu") == 1);
+  Variable x(Array::of<float>({1, 2, 3}));
+  CHECK(x.array().device() == "fake:1");
+  F::sum(x * x).backward();
+  x.to_device("fake:2");
+  CHECK(x.array().device() == "fake:2");
+  CHECK(x.grad().array().device() == "fake:2");
+  CHECK(values(x.grad()) == Floats{2, 4, 6});
+  F::sum(x).backward();  // goes on there
+  CHECK(values(x.grad()) == Floats{3, 5, 7});
+  x.to_device("cpu");
+  CHECK(values(x) == Floats{1, 2, 3});
+  CHECK(x.grad().array().device() == "cpu:0");
+  refused(CTN_EDEVICE, {"'fake:9' does not exist"}, [&] { x.to_device("fake:9"); });
+  CHECK(x.array().device() == "cpu:0");
+  refused(CTN_EUNSUPPORTED, {"device fake:1: backend 'fake' captures no work"},
+          [] { const Capturing capturing; });
+}
+
 TEST_CASE("copy: gradients of two orders go back to where the input is") {
   const Context ctx = context("fake");
   const Variable x(Array::of<float>({1, 2, 3}));

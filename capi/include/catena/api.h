@@ -33,6 +33,8 @@ typedef struct ctn_api {
   void(CTN_CALL* context_release)(ctn_context ctx);
   ctn_status(CTN_CALL* context_device)(ctn_context ctx, ctn_device* device, ctn_str* backend);
   ctn_status(CTN_CALL* device_find)(ctn_context ctx, ctn_str name, ctn_device* out);
+  ctn_status(CTN_CALL* device_count)(ctn_context ctx, ctn_str backend, int32_t* n);
+  ctn_status(CTN_CALL* device_describe)(ctn_context ctx, ctn_device device, ctn_str* name, ctn_str* text);
   ctn_status(CTN_CALL* device_name)(ctn_context ctx, ctn_str* out);
   int32_t(CTN_CALL* context_threads)(ctn_context ctx);
   ctn_status(CTN_CALL* synchronize)(ctn_context ctx);
@@ -82,6 +84,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* variable_spec)(ctn_variable v, ctn_dltensor* out);
   ctn_status(CTN_CALL* variable_view)(ctn_variable v, ctn_dltensor* out);
   ctn_status(CTN_CALL* variable_set_array)(ctn_variable v, ctn_array a);
+  ctn_status(CTN_CALL* variable_to_device)(ctn_variable v, ctn_device device);
   ctn_status(CTN_CALL* variable_grad)(ctn_variable v, ctn_variable* out);
   ctn_status(CTN_CALL* variable_set_grad)(ctn_variable v, ctn_variable g);
   ctn_status(CTN_CALL* variable_clear_grad)(ctn_variable v);
@@ -152,6 +155,11 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* optimizer_rule_t)(ctn_optimizer o, ctn_str path, int64_t* t);
   ctn_status(CTN_CALL* optimizer_state)(ctn_optimizer o, ctn_str path, ctn_str name, ctn_array* out);
   ctn_status(CTN_CALL* optimizer_target)(ctn_optimizer o, ctn_link* out);
+  ctn_status(CTN_CALL* capture_begin)(ctn_context ctx, ctn_device device);
+  ctn_status(CTN_CALL* capture_end)(ctn_context ctx, ctn_capture* out);
+  ctn_status(CTN_CALL* capture_replay)(ctn_capture c);
+  void(CTN_CALL* capture_retain)(ctn_capture c);
+  void(CTN_CALL* capture_release)(ctn_capture c);
   ctn_status(CTN_CALL* save_npz_link)(ctn_link l, ctn_str path, uint32_t flags);
   ctn_status(CTN_CALL* save_npz_link_to)(ctn_link l, ctn_write_fn write, void* user, uint32_t flags);
   ctn_status(CTN_CALL* load_npz_link)(ctn_link l, ctn_str path, ctn_str prefix, int32_t strict);

@@ -117,6 +117,13 @@ CTN_API ctn_status CTN_CALL ctn_context_device(ctn_context ctx, ctn_device* devi
                                                ctn_str* backend);
 /* Device by name, loading its backend: "cuda:1". */
 CTN_API ctn_status CTN_CALL ctn_device_find(ctn_context ctx, ctn_str name, ctn_device* out);
+/* How many devices a backend has ("cuda"), loading it: 0 where a driver or a GPU is missing. */
+CTN_API ctn_status CTN_CALL ctn_device_count(ctn_context ctx, ctn_str backend, int32_t* n);
+/* The name by which ctn_device_find finds a device of the context, such as an array's ("cuda:1";
+ * borrowed as long as the context lives), and what its backend says of it ("NVIDIA H100"; borrowed
+ * for ever). Either may be NULL. CTN_EDEVICE where the context has no such device. */
+CTN_API ctn_status CTN_CALL ctn_device_describe(ctn_context ctx, ctn_device device, ctn_str* name,
+                                                ctn_str* text);
 /* What the backend says of the context's device ("avx512", "NVIDIA H100"); borrowed for ever. */
 CTN_API ctn_status CTN_CALL ctn_device_name(ctn_context ctx, ctn_str* out);
 /* How many threads work at once for the context, the caller's included. */
@@ -311,6 +318,9 @@ CTN_API ctn_status CTN_CALL ctn_variable_spec(ctn_variable v, ctn_dltensor* out)
 CTN_API ctn_status CTN_CALL ctn_variable_view(ctn_variable v, ctn_dltensor* out);
 /* Replaces the array (borrowed, kept). */
 CTN_API ctn_status CTN_CALL ctn_variable_set_array(ctn_variable v, ctn_array a);
+/* Moves the array and the gradient, if there is one, to another device of the context; both or, if
+ * it fails, none. The place in the graph stays: of use for leaves. */
+CTN_API ctn_status CTN_CALL ctn_variable_to_device(ctn_variable v, ctn_device device);
 /* The gradient as a variable, new, or NULL where there is none. */
 CTN_API ctn_status CTN_CALL ctn_variable_grad(ctn_variable v, ctn_variable* out);
 /* Sets (borrowed, kept) or, with NULL, clears the gradient; shape and dtype must fit. */
@@ -521,6 +531,38 @@ CTN_API ctn_status CTN_CALL ctn_optimizer_state(ctn_optimizer o, ctn_str path, c
                                                 ctn_array* out);
 /* The target, new. */
 CTN_API ctn_status CTN_CALL ctn_optimizer_target(ctn_optimizer o, ctn_link* out);
+
+/* ==== captures ================================================================================ */
+
+/* A step captured once and done again without the calls it is made of. Between begin and end what
+ * the calling thread asks for on the device is not done but captured; arrays made by it have no
+ * content before the first replay. A replay does all of it in order, on the same memory: what lies
+ * in the arrays that it read by then is what it reads, and it writes the arrays that it wrote. That
+ * memory stays reserved until the capture is released, whatever becomes of the arrays; memory
+ * that was borrowed (DLPack) is the caller's to keep.
+ *
+ * What the host computes is not done again: shapes, attributes and numbers in calls are those of
+ * the capture. But every replay leaves the gradients of leaves (and their loss scale) as the
+ * captured backward did, and does updates of optimizers anew, with the rates, counts and hooks of
+ * that moment: an update is the last thing that can be captured. Random numbers that the device
+ * makes itself (dropout) are those that the calls would have taken from the context. Clear
+ * gradients inside what is captured, so that it does not add to them. Run the step once before:
+ * what is compiled or chosen at first use is better not part of it.
+ *
+ * While it captures the thread cannot wait for a device, copy to or from the host or between
+ * devices, draw random numbers on the host, or compute on another device of the context: that is
+ * CTN_EUNSUPPORTED, names the op where there is one, and leaves the capture open. */
+
+/* CTN_EUNSUPPORTED where the device's backend captures nothing (all that compute on the CPU),
+ * CTN_EINVAL where the thread captures already. Waits for all work of the context. */
+CTN_API ctn_status CTN_CALL ctn_capture_begin(ctn_context ctx, ctn_device device);
+/* *out: new; out NULL throws away what was captured. The thread captures no more, even if it fails
+ * (then nothing was captured). */
+CTN_API ctn_status CTN_CALL ctn_capture_end(ctn_context ctx, ctn_capture* out);
+/* Returns when the work has been handed over; what fails in it later is told as ever. */
+CTN_API ctn_status CTN_CALL ctn_capture_replay(ctn_capture c);
+CTN_API void CTN_CALL ctn_capture_retain(ctn_capture c);
+CTN_API void CTN_CALL ctn_capture_release(ctn_capture c);
 
 /* ==== files =================================================================================== */
 

@@ -366,9 +366,9 @@ typedef struct ctn_device_info {
 } ctn_device_info;
 
 /* A backend fills what differs from its parent; NULL members are inherited, in groups that come
- * whole: alloc, free and copy; device_count and device_info; compile, launch and release; sync and
- * the streams; layout_bytes and reorder. Without a parent, device_count, alloc, free and copy are
- * required. The kernels of the parent follow the backend's own.
+ * whole: alloc, free and copy; device_count and device_info; compile, launch and release; sync, the
+ * streams and captures; layout_bytes and reorder. Without a parent, device_count, alloc, free and
+ * copy are required. The kernels of the parent follow the backend's own.
  *
  * The runtime hands all work of a device over in the order in which it is to be done, and uses
  * memory again as soon as the work that needs it has been handed over. With CTN_BACKEND_ASYNC a
@@ -426,9 +426,18 @@ typedef struct ctn_backend_def {
    * backend. In others, where it is not "never", calls on the parent's device run on this one; its
    * plugin is loaded for that if the manifest provides "config:KEY". */
   ctn_str config_key;
-  /* reserved: capture begin/end/replay, capture pools, cross-stream use records, device-resident
-   * random offsets */
-  void* reserved[8];
+  /* Captures, for CTN_BACKEND_ASYNC: all four or none. Between begin and end what the calling
+   * thread hands over for the device is not done but kept; other threads' work is done as ever.
+   * The runtime has waited for the device before, keeps all memory that is captured where it is
+   * until capture_free, and lets the thread neither wait nor copy to or from the host meanwhile.
+   * end: *capture is what was captured; it ends also where it fails; capture NULL: throws it away.
+   * replay: does it, in the order of the device's other work. free: waits for what is pending. */
+  ctn_status(CTN_CALL* capture_begin)(void* self, int32_t device);
+  ctn_status(CTN_CALL* capture_end)(void* self, int32_t device, void** capture);
+  ctn_status(CTN_CALL* capture_replay)(void* self, int32_t device, void* capture);
+  void(CTN_CALL* capture_free)(void* self, int32_t device, void* capture);
+  /* reserved: cross-stream use records */
+  void* reserved[4];
 } ctn_backend_def;
 
 /* ==== links, optimizers, hooks, initializers ================================================== */
@@ -558,6 +567,9 @@ typedef struct ctn_plugin_s* ctn_plugin;
  * the key {seed, seed >> 32}; b counts modulo 2^63. UNIFORM is (word >> 11) * 2^-53. */
 typedef struct ctn_philox {
   uint64_t seed, position;
+  /* While work is captured: device memory that holds, whenever the work is done, the seed, and what
+   * is to be added to `position`. Otherwise NULL. */
+  const uint64_t* base;
 } ctn_philox;
 
 typedef struct ctn_host {

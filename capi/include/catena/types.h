@@ -155,6 +155,7 @@ typedef struct ctn_link_s* ctn_link;           /* parameters, persistent values,
 typedef struct ctn_optimizer_s* ctn_optimizer; /* update rules bound to a link's parameters */
 typedef struct ctn_kernel_s* ctn_kernel;       /* a user's elementwise or reduction kernel */
 typedef struct ctn_stream_s* ctn_stream;       /* a backend's queue of work */
+typedef struct ctn_capture_s* ctn_capture;     /* work captured once, to be done again */
 
 /* ---- typed values ---------------------------------------------------------------------------- */
 

@@ -66,7 +66,6 @@ void run(void* arg) {
       }
     }
   }
-  delete j;
 }
 
 }  // namespace
@@ -111,7 +110,8 @@ EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
       reinterpret_cast<decltype(&fake_cuda_enqueue)>(dlsym(driver, "fake_cuda_enqueue"));
   enqueue(h->stream, run,
           new Job{op_a, op_b, m, n, k, lda, ldb, ldc, count, scalar(alpha), scalar(beta), a, b, c,
-                  step_a, step_b, step_c, type_a});
+                  step_a, step_b, step_c, type_a},
+          [](void* job) { delete static_cast<Job*>(job); });
   return CUBLAS_STATUS_SUCCESS;
 }
 }

@@ -82,13 +82,9 @@ cudnnStatus_t queue(cudnnHandle_t h, std::function<void()> work) {
   if (s.fail > 0 && --s.fail == 0) return CUDNN_STATUS_EXECUTION_FAILED;
   count("computed");
   of_driver<decltype(fake_cuda_enqueue)>("fake_cuda_enqueue")(
-      h->stream,
-      [](void* arg) {
-        auto* job = static_cast<std::function<void()>*>(arg);
-        (*job)();
-        delete job;
-      },
-      new std::function<void()>(std::move(work)));
+      h->stream, [](void* job) { (*static_cast<std::function<void()>*>(job))(); },
+      new std::function<void()>(std::move(work)),
+      [](void* job) { delete static_cast<std::function<void()>*>(job); });
   return CUDNN_STATUS_SUCCESS;
 }
 

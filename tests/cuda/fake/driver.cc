@@ -15,8 +15,10 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "grid.h"
@@ -30,9 +32,18 @@ struct CUevent_st {
   int64_t recorded = 0, reached = 0;  // how often
   CUstream stream = nullptr;          // where it was recorded last
 };
+using Work = std::function<void()>;
 struct CUstream_st {
   int device;
-  std::deque<std::function<void()>> work;
+  std::deque<Work> work;
+  bool capturing = false, spoilt = false;
+  std::vector<Work> captured = {};
+};
+struct CUgraph_st {
+  std::vector<Work> work;
+};
+struct CUgraphExec_st {
+  std::vector<Work> work;
 };
 struct CUmod_st {
   void* library;
@@ -59,7 +70,7 @@ struct State {
   std::recursive_mutex mutex;
   int devices = 1;
   uint64_t memory = uint64_t{256} << 20;
-  int64_t fail_alloc = 0, fault = 0, kernels = 0, copies = 0;
+  int64_t fail_alloc = 0, fault = 0, kernels = 0, copies = 0, graphs = 0;
   bool started = false, failing = false;
   Gpu gpus[kMost];
   char* arena = nullptr;
@@ -100,6 +111,19 @@ CUresult current(int* device = nullptr) {
   const int d = t_current.back()->device;
   if (device) *device = d;
   return state().gpus[d].broken ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_SUCCESS;
+}
+
+void queue(CUstream s, Work work) {
+  if (s->capturing)
+    s->captured.push_back(std::move(work));
+  else
+    s->work.push_back(std::move(work));
+}
+
+// Whoever waits for a stream that captures spoils what it captures.
+bool spoils(CUstream s) {
+  s->spoilt = s->spoilt || s->capturing;
+  return s->capturing;
 }
 
 void drain(CUstream s) {
@@ -168,15 +192,18 @@ extern "C" EXPORT void fake_cuda_set(const char* what, int64_t n) {
     state().fault = 0;
   }
 }
-extern "C" EXPORT void fake_cuda_enqueue(void* stream, void (*work)(void*), void* arg) {
+extern "C" EXPORT void fake_cuda_enqueue(void* stream, void (*work)(void*), void* arg,
+                                         void (*drop)(void*)) {
   const Lock lock(state().mutex);
-  static_cast<CUstream>(stream)->work.push_back([=] { work(arg); });
+  queue(static_cast<CUstream>(stream),
+        [work, own = std::shared_ptr<void>(arg, drop)] { work(own.get()); });
 }
 extern "C" EXPORT int64_t fake_cuda_get(const char* what) {
   const Lock lock(state().mutex);
   const std::string key(what);
   if (key == "kernels") return state().kernels;
   if (key == "copies") return state().copies;
+  if (key == "graphs") return state().graphs;
   if (key == "allocations") return static_cast<int64_t>(state().blocks.size());
   int64_t waiting = 0;
   for (const CUstream s : state().streams) waiting += static_cast<int64_t>(s->work.size());
@@ -302,7 +329,7 @@ EXPORT CUresult cuMemsetD8Async(CUdeviceptr p, unsigned char value, size_t n, CU
   const Lock lock(state().mutex);
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
   if (!owns(p, n)) return CUDA_ERROR_INVALID_VALUE;
-  s->work.push_back([=] { std::memset(reinterpret_cast<void*>(p), value, n); });
+  queue(s, [=] { std::memset(reinterpret_cast<void*>(p), value, n); });
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemHostAlloc(void** p, size_t bytes, unsigned) {
@@ -314,17 +341,23 @@ EXPORT CUresult cuMemHostAlloc(void** p, size_t bytes, unsigned) {
   return CUDA_SUCCESS;
 }
 
+EXPORT CUresult cuMemFreeHost(void* p) {
+  const Lock lock(state().mutex);
+  if (state().pinned.erase(static_cast<char*>(p)) != 1) return CUDA_ERROR_INVALID_VALUE;
+  delete[] static_cast<char*>(p);
+  return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr dst, const void* src, size_t n, CUstream s) {
   const Lock lock(state().mutex);
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
   if (!owns(dst, n)) return CUDA_ERROR_INVALID_VALUE;
   auto* to = reinterpret_cast<void*>(dst);
   if (is_pinned(src)) {
-    s->work.push_back([=] { copy_now(to, src, n); });
+    queue(s, [=] { copy_now(to, src, n); });
   } else {
     const auto* from = static_cast<const char*>(src);
-    s->work.push_back(
-        [to, bytes = std::string(from, n)] { copy_now(to, bytes.data(), bytes.size()); });
+    queue(s, [to, bytes = std::string(from, n)] { copy_now(to, bytes.data(), bytes.size()); });
   }
   return CUDA_SUCCESS;
 }
@@ -333,7 +366,8 @@ EXPORT CUresult cuMemcpyDtoHAsync(void* dst, CUdeviceptr src, size_t n, CUstream
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
   if (!owns(src, n)) return CUDA_ERROR_INVALID_VALUE;
   const auto* from = reinterpret_cast<const void*>(src);
-  s->work.push_back([=] { copy_now(dst, from, n); });
+  queue(s, [=] { copy_now(dst, from, n); });
+  if (!is_pinned(dst) && spoils(s)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (!is_pinned(dst)) drain(s);
   return current();
 }
@@ -341,8 +375,7 @@ EXPORT CUresult cuMemcpyDtoDAsync(CUdeviceptr dst, CUdeviceptr src, size_t n, CU
   const Lock lock(state().mutex);
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
   if (!owns(dst, n) || !owns(src, n)) return CUDA_ERROR_INVALID_VALUE;
-  s->work.push_back(
-      [=] { copy_now(reinterpret_cast<void*>(dst), reinterpret_cast<const void*>(src), n); });
+  queue(s, [=] { copy_now(reinterpret_cast<void*>(dst), reinterpret_cast<const void*>(src), n); });
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext, CUdeviceptr src, CUcontext, size_t n,
@@ -368,13 +401,57 @@ EXPORT CUresult cuStreamDestroy(CUstream s) {
 EXPORT CUresult cuStreamSynchronize(CUstream s) {
   const Lock lock(state().mutex);
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (spoils(s)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   drain(s);
   return current();
+}
+EXPORT CUresult cuStreamBeginCapture(CUstream s, CUstreamCaptureMode) {
+  const Lock lock(state().mutex);
+  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (s->capturing) return CUDA_ERROR_ILLEGAL_STATE;
+  s->capturing = true;
+  return CUDA_SUCCESS;
+}
+EXPORT CUresult cuStreamEndCapture(CUstream s, CUgraph* graph) {
+  const Lock lock(state().mutex);
+  if (!s->capturing) return CUDA_ERROR_ILLEGAL_STATE;
+  s->capturing = false;
+  std::vector<Work> work = std::move(s->captured);
+  s->captured.clear();
+  if (std::exchange(s->spoilt, false)) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  *graph = new CUgraph_st{std::move(work)};
+  ++state().graphs;
+  return CUDA_SUCCESS;
+}
+EXPORT CUresult cuGraphInstantiate(CUgraphExec* exec, CUgraph graph, unsigned long long) {
+  const Lock lock(state().mutex);
+  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  *exec = new CUgraphExec_st{graph->work};
+  ++state().graphs;
+  return CUDA_SUCCESS;
+}
+EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream s) {
+  const Lock lock(state().mutex);
+  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  for (const Work& work : exec->work) queue(s, work);
+  return CUDA_SUCCESS;
+}
+EXPORT CUresult cuGraphDestroy(CUgraph graph) {
+  const Lock lock(state().mutex);
+  --state().graphs;
+  delete graph;
+  return CUDA_SUCCESS;
+}
+EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec) {
+  const Lock lock(state().mutex);
+  --state().graphs;
+  delete exec;
+  return CUDA_SUCCESS;
 }
 EXPORT CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned) {
   const Lock lock(state().mutex);
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
-  s->work.push_back([e, time = e->recorded] { reach(e, time); });
+  queue(s, [e, time = e->recorded] { reach(e, time); });
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuEventCreate(CUevent* e, unsigned) {
@@ -389,7 +466,7 @@ EXPORT CUresult cuEventRecord(CUevent e, CUstream s) {
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
   const int64_t time = ++e->recorded;
   e->stream = s;
-  s->work.push_back([e, time] { e->reached = time; });
+  queue(s, [e, time] { e->reached = time; });
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuEventSynchronize(CUevent e) {
@@ -459,7 +536,7 @@ EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned 
   if (gx == 0 || gy == 0 || gz != 1 || gy > 65535 || bx * by * bz > 1024 || by != 1 || bz != 1 ||
       f->bytes > 4096)
     return CUDA_ERROR_INVALID_VALUE;
-  s->work.push_back([=, bytes = std::string(static_cast<const char*>(parameters[0]), f->bytes)] {
+  queue(s, [=, bytes = std::string(static_cast<const char*>(parameters[0]), f->bytes)] {
     State& st = state();
     if (st.gpus[d].broken) return;
     if (st.fault > 0 && --st.fault == 0) {

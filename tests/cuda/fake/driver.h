@@ -8,10 +8,13 @@
 // and all after it until this is set again (0: none). fault: the n-th kernel from now, when it
 // runs, breaks
 extern "C" void fake_cuda_set(const char* what, int64_t n);
-// A piece of work at the end of a stream, for the other false libraries.
-extern "C" void fake_cuda_enqueue(void* stream, void (*work)(void*), void* arg);
+// A piece of work at the end of a stream, for the other false libraries: captured, it is done more
+// than once; `drop` takes arg back.
+extern "C" void fake_cuda_enqueue(void* stream, void (*work)(void*), void* arg,
+                                  void (*drop)(void*));
 // Whether the memory is a part of one block of the current device.
 extern "C" int fake_cuda_owns(const void* p, uint64_t bytes);
-// kernels: run so far. copies: bytes copied. allocations: blocks of device memory out. waiting:
+// kernels: run so far. copies: bytes copied. allocations: blocks of device memory out. graphs:
+// captured and executable ones there are. waiting:
 // pieces of work in queues.
 extern "C" int64_t fake_cuda_get(const char* what);

@@ -9,6 +9,7 @@
 #endif
 
 #include <catena/cpp/array.hpp>
+#include <catena/cpp/capture.hpp>
 #include <catena/cpp/context.hpp>
 #include <catena/cpp/error.hpp>
 #include <catena/cpp/functions.hpp>

@@ -182,6 +182,12 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
   }
   // Takes over the elements of another array, cast and broadcast.
   void assign(const Array& from) { check(ctn_array_assign(get(), from.get())); }
+  // Where it lies: "cuda:1", "cpu:0".
+  std::string device() const {
+    ctn_str name{};
+    check(ctn_device_describe(ctn_array_context(get()), spec().device, &name, nullptr));
+    return {name.p, name.n};
+  }
   // On another device of the context ("cuda:0"); the same array where it is there already.
   Array to_device(std::string_view name) const {
     ctn_device device{};

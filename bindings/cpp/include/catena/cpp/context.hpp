@@ -57,6 +57,12 @@ class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_conte
     check(ctn_device_name(get(), &name));
     return {name.p, name.n};
   }
+  // How many devices a backend has: 0 where a driver or a GPU is missing.
+  int device_count(std::string_view name) const {
+    int32_t n = 0;
+    check(ctn_device_count(get(), detail::str(name), &n));
+    return n;
+  }
   int threads() const { return ctn_context_threads(get()); }
   ctn_memory_stats memory() const {
     ctn_memory_stats s{};
