@@ -14,7 +14,9 @@ struct Options {
   int64_t warmup = -1;
   int threads = 1;
   int rounds = 1;
-  bool fresh = false;  // inputs are copied from host memory in every step
+  bool fresh = false;     // inputs are copied from host memory in every step
+  bool tf32 = false;      // float32 may be multiplied as TF32
+  bool captured = false;  // a step is captured once, its replays are timed
 };
 
 class Clock {

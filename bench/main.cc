@@ -20,7 +20,8 @@ struct UsageError : std::runtime_error {
 
 constexpr const char* kUsage =
     R"(usage: catena-bench --workload W [--mode train|infer] [--backend B] [--batch N] [--iters N]
-                    [--warmup N] [--threads N] [--dtype D] [--rounds N] [--fresh]
+                    [--warmup N] [--threads N] [--dtype D] [--rounds N]
+                    [--tf32] [--fresh | --captured]
        catena-bench ops    [--backend B] [--threads N]
        catena-bench limits [--threads N]
 
@@ -30,7 +31,9 @@ constexpr const char* kUsage =
 --dtype     float32 or float16, of weights and inputs; float16 is updated through float32 copies
 --rounds    times them so often and prints a line each; from two on every round waits for a line on
             standard input, so that another program may have its turn between them
+--tf32      products of float32 may be of TF32, where the device has that
 --fresh     copies the inputs from host memory in every step
+--captured  captures a step on the device, and times its replays
 ops         time of a call and of its backward pass: chains of 1,000, then every function of one
             float array that needs no attributes; on a device that works behind the program's back
             until all of it is done
@@ -87,13 +90,18 @@ Options parse(int argc, char** argv, int first) {
   Options o;
   for (int i = first; i < argc; ++i) {
     const std::string name = argv[i];
-    if (name == "--fresh") {
-      o.fresh = true;
+    bool* const flag = name == "--fresh"      ? &o.fresh
+                       : name == "--captured" ? &o.captured
+                       : name == "--tf32"     ? &o.tf32
+                                              : nullptr;
+    if (flag) {
+      *flag = true;
       continue;
     }
     if (i + 1 == argc) throw UsageError("option " + name + " needs a value");
     set(o, name, argv[++i]);
   }
+  if (o.fresh && o.captured) throw UsageError("--fresh and --captured exclude each other");
   return o;
 }
 

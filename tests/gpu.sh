@@ -151,13 +151,15 @@ table_steps() {
 }
 
 pairs() {
-  local limit=$1 variants=$2
-  shift 2
+  local name=$1 limit=$2 variants=$3
+  shift 3
   limit=$(left "$limit")
   [ -n "$python" ] && [ "$limit" -gt 20 ] || return 0
-  step "pairs_${variants%%[,+]*}" "$limit" env TORCHINDUCTOR_CACHE_DIR="$out/inductor" \
+  # PyTorch may try every kernel of cuDNN, with what memory it likes.
+  step "$name" "$limit" env CATENA_AUTOTUNE=1 CATENA_MAX_WORKSPACE_SIZE=1073741824 \
+    TORCHINDUCTOR_CACHE_DIR="$out/inductor" \
     "$python" -B -u "$root/bench/peers/pair.py" "$bin/catena-bench" --out "$out/pairs.jsonl" \
-    --seconds $((limit - 15)) --variants "$variants" "$@"
+    --seconds $((limit - 15)) --iters 8 --warmup 2 --variants "$variants" "$@"
 }
 
 sanitizer() {
@@ -170,12 +172,12 @@ sanitizer() {
 
 benchmarks() {
   : >"$out/pairs.jsonl"
-  pairs 160 eager+tf32,channels_last+tf32,eager \
+  pairs pairs 160 eager+tf32,channels_last+tf32,eager \
     resnet50:train:float32:32 vgg_cifar:train resnet50:infer:float32:32 mnist_mlp lenet5 \
     googlenet:infer resnet50:train:float16:32 resnet50:infer:float16:32 vgg_cifar:train:float16 \
     googlenet:infer:float16 mnist_mlp:train:float16 lenet5:train:float16
   sanitizer
-  pairs 110 compile+channels_last+tf32,graphs+channels_last+tf32 \
+  pairs pairs_captured 110 compile+channels_last+tf32,graphs+channels_last+tf32 --captured \
     resnet50:infer:float32:32 vgg_cifar:train resnet50:train:float32:32 mnist_mlp lenet5 \
     googlenet:infer
   step ops "$(left 40)" "$bin/catena-bench" ops --backend cuda

@@ -2,11 +2,12 @@
 line: what is compared, then for each comparison the medians of paired ratios, ours over PyTorch's.
 
 usage: pair.py BENCH [--backend cuda] [--rounds N] [--iters N] [--warmup N] [--seconds S]
-               [--variants V,V...] [--out FILE] WORKLOAD[:MODE[:DTYPE[:BATCH]]] ...
+               [--variants V,V...] [--captured] [--out FILE] WORKLOAD[:MODE[:DTYPE[:BATCH]]] ...
 
-Variants are torch_bench.py's, with "+tf32" where float32 may be multiplied as TF32. A comparison
-that fails, or for which the seconds no longer suffice, is a line that says so. --out appends the
-lines to a file too.
+Variants are torch_bench.py's, with "+tf32" where float32 may be multiplied as TF32: those are
+compared with ours when it may, the others with ours when it may not. A comparison that fails, or
+for which the seconds no longer suffice, is a line that says so. --captured: ours replays a captured
+step. --out appends the lines to a file too.
 """
 import argparse
 import gc
@@ -84,32 +85,47 @@ def compare(a, what, device):
     command = [a.bench, '--workload', workload, '--mode', mode, '--backend', a.backend, '--dtype',
                dtype, '--rounds', str(max(2, a.rounds)), '--iters', str(a.iters), '--warmup',
                str(a.warmup), '--threads', str(a.threads)] + (['--batch', batch] if batch else [])
+    command += ['--captured'] if a.captured else []
     peers = {}
     for name in a.variants.split(','):
-        if 'tf32' in name and dtype != 'float32':
+        name = name if dtype == 'float32' else name.replace('+tf32', '')
+        if name in peers:
             continue
         words = [w for w in name.split('+') if w != 'tf32']
         peers[name] = Peer(workload, mode, device, int(batch or 0), dtype, '+'.join(words),
                            'tf32' in name)
     for peer in peers.values():  # choosing kernels and compiling is no part of a round
         peer.timed(a.warmup, 1)
-    ours = Ours(command)
-    lines, times = [], {name: [] for name in peers}
+    ours, lines, times = {}, {}, {name: [] for name in peers}
     try:
+        for name in peers:
+            group = group_of(name)
+            if group not in ours:
+                ours[group] = Ours(command + (['--tf32'] if group == 'tf32' else []))
+                lines[group] = []
         for _ in range(a.rounds):
-            lines.append(ours.round())
+            for group, process in ours.items():
+                lines[group].append(process.round())
             for name, peer in peers.items():
                 times[name].append(peer.timed(a.warmup, a.iters))
     finally:
-        ours.close()
-    result = {'rounds': a.rounds, 'iters': a.iters, 'first_ms': lines[0]['first_ms'],
-              'nparam': [lines[0]['nparam'],
-                         sum(w.numel() for w in next(iter(peers.values())).parameters)]}
-    for figure in ['median_ms', 'queued_ms']:
-        if figure in lines[0]:
-            result[figure] = summary([x[figure] for x in lines],
-                                     {n: [x[figure] for x in t] for n, t in times.items()})
+        for process in ours.values():
+            process.close()
+    weights = next(iter(peers.values())).parameters
+    first = next(iter(lines.values()))[0]
+    result = {'rounds': a.rounds, 'iters': a.iters, 'first_ms': first['first_ms'],
+              'nparam': [first['nparam'], sum(w.numel() for w in weights)]}
+    for group, rounds in lines.items():
+        for figure in ['median_ms', 'queued_ms']:
+            if figure in first:
+                result.setdefault(group, {})[figure] = summary(
+                    [x[figure] for x in rounds],
+                    {n: [x[figure] for x in t] for n, t in times.items() if group_of(n) == group})
     return result
+
+
+def group_of(name):
+    return 'tf32' if 'tf32' in name else 'exact'
 
 
 def main():
@@ -120,6 +136,7 @@ def main():
     p.add_argument('--rounds', type=int, default=5)
     p.add_argument('--iters', type=int, default=20)
     p.add_argument('--warmup', type=int, default=5)
+    p.add_argument('--captured', action='store_true')
     p.add_argument('--out')
     p.add_argument('--threads', type=int, default=1)
     p.add_argument('--seconds', type=float, default=1e9)
@@ -132,7 +149,7 @@ def main():
     tell(describe(device), a.out)
     failed = 0
     for what in a.what:
-        line = {'pair': what, 'backend': a.backend, 'device': device}
+        line = {'pair': what, 'backend': a.backend, 'device': device, 'captured': a.captured}
         try:
             if time.monotonic() + LEAST_SECONDS > end:
                 raise TimeoutError('no time left')
