@@ -2,6 +2,7 @@
 // exception out. Nothing of CUDA is opened before the first of them needs it.
 #include <cuda/backend.h>
 #include <cuda/capture.h>
+#include <cuda/channels_last.h>
 #include <cuda/dnn_status.h>
 #include <cuda/memory.h>
 #include <cuda/nvrtc.h>
@@ -161,6 +162,8 @@ ctn_status register_backend(const ctn_host* host, ctn_plugin plugin) {
   def.capture_end = capture_end;
   def.capture_replay = capture_replay;
   def.capture_free = capture_free;
+  def.layout_bytes = layout_bytes;
+  def.reorder = reorder;
   return host->add_backend(plugin, &def);
 }
 

@@ -41,6 +41,10 @@ ctn_status meaning(cudnnStatus_t status) {
   }
 }
 
+cudnnTensorFormat_t format_of(bool channels_last) {
+  return channels_last ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW;
+}
+
 int small(int64_t n) {
   if (n > INT_MAX) sdk::fail(CTN_EUNSUPPORTED, "cuda: cuDNN takes no axis of ", n);
   return static_cast<int>(n);
@@ -88,20 +92,20 @@ cudnnDataType_t dnn_sum_type(ctn_dtype dtype) {
   return sdk::dtype_index(dtype) == CTN_FLOAT64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
 }
 
-TensorDescriptor describe_images(ctn_dtype dtype, const Sizes& s) {
+TensorDescriptor describe_images(ctn_dtype dtype, const Sizes& s, bool channels_last) {
   TensorDescriptor t;
   check("cuda",
-        dnn().cudnnSetTensor4dDescriptor(t.get(), CUDNN_TENSOR_NCHW, dnn_type(dtype), small(s[0]),
-                                         small(s[1]), small(s[2]), small(s[3])),
+        dnn().cudnnSetTensor4dDescriptor(t.get(), format_of(channels_last), dnn_type(dtype),
+                                         small(s[0]), small(s[1]), small(s[2]), small(s[3])),
         "describing an array");
   return t;
 }
 
-FilterDescriptor describe_filters(ctn_dtype dtype, const Sizes& s) {
+FilterDescriptor describe_filters(ctn_dtype dtype, const Sizes& s, bool channels_last) {
   FilterDescriptor f;
   check("cuda",
-        dnn().cudnnSetFilter4dDescriptor(f.get(), dnn_type(dtype), CUDNN_TENSOR_NCHW, small(s[0]),
-                                         small(s[1]), small(s[2]), small(s[3])),
+        dnn().cudnnSetFilter4dDescriptor(f.get(), dnn_type(dtype), format_of(channels_last),
+                                         small(s[0]), small(s[1]), small(s[2]), small(s[3])),
         "describing filters");
   return f;
 }

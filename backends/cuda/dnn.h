@@ -114,8 +114,9 @@ cudnnDataType_t dnn_type(ctn_dtype dtype);
 cudnnDataType_t dnn_sum_type(ctn_dtype dtype);
 
 using Sizes = std::array<int64_t, 4>;
-TensorDescriptor describe_images(ctn_dtype dtype, const Sizes& shape);
-FilterDescriptor describe_filters(ctn_dtype dtype, const Sizes& shape);
+// (N, C, H, W) in C order, or with the channels last.
+TensorDescriptor describe_images(ctn_dtype dtype, const Sizes& shape, bool channels_last = false);
+FilterDescriptor describe_filters(ctn_dtype dtype, const Sizes& shape, bool channels_last = false);
 
 // alpha and beta are of the type that sums are made in.
 class Factor {

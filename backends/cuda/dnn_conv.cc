@@ -2,6 +2,7 @@
 // taken, and what is remembered of those that were asked about.
 #include <catena/op_attrs.hpp>
 
+#include <cuda/channels_last.h>
 #include <cuda/dnn_conv_plan.h>
 #include <cuda/native.h>
 
@@ -63,8 +64,13 @@ class KnownKinds {
   };
   static Answer find_out(const ConvKind& kind) {
     Answer answer;
+    if (kind.prefers_channels_last()) answer = try_layout(kind, true);
+    return answer.plan ? std::move(answer) : try_layout(kind, false);
+  }
+  static Answer try_layout(const ConvKind& kind, bool channels_last) {
+    Answer answer;
     try {
-      answer.plan = std::make_unique<ConvPlan>(kind);
+      answer.plan = std::make_unique<ConvPlan>(kind, channels_last);
       answer.why = answer.plan->choose();
     } catch (const sdk::Error& e) {
       if (e.status() != CTN_EUNSUPPORTED && e.status() != CTN_EINVAL) throw;
@@ -103,6 +109,9 @@ void plan_conv(const Call& c, ctn_plan& plan, State& state) {
   state.plan = known().take(ConvKind(c, role, ConvSides(c, role.direction)));
   if (sdk::config(c.context(), "autotune")) state.plan->choose_fastest(c.context());
   plan.scratch_bytes = state.plan->workspace();
+  const uint64_t layout = state.plan->channels_last() ? kChannelsLast : kPlain;
+  plan.in_layouts[0] = plan.in_layouts[1] = plan.out_layouts[0] = layout;
+  if (c.has(2)) plan.in_layouts[2] = kPlain;
 }
 
 template <const ConvRole& role>
@@ -117,7 +126,7 @@ template <const ConvRole& role>
 KernelRow row(std::string_view op) {
   return {op,
           sdk::kernel<run_conv<role>>,
-          0,
+          CTN_KERNEL_LAYOUT,
           sdk::supports<supports_conv<role>>,
           sdk::plan<plan_conv<role>, State>,
           sdk::drop<State>,

@@ -179,11 +179,14 @@ ConvKind::Key ConvKind::key() const {
 
 // ---- plans
 
-ConvPlan::ConvPlan(const ConvKind& k)
+ConvPlan::ConvPlan(const ConvKind& k, bool channels_last)
     : kind_(k),
-      arrays_{describe_images(k.dtype, k.x), describe_images(k.dtype, k.y),
-              describe_filters(k.dtype, k.w), describe(k)},
-      bias_(describe_images(k.dtype, {1, k.direction == Direction::kData ? k.x[1] : k.y[1], 1, 1})),
+      channels_last_(channels_last),
+      arrays_{describe_images(k.dtype, k.x, channels_last),
+              describe_images(k.dtype, k.y, channels_last),
+              describe_filters(k.dtype, k.w, channels_last), describe(k)},
+      bias_(describe_images(k.dtype, {1, k.direction == Direction::kData ? k.x[1] : k.y[1], 1, 1},
+                            channels_last)),
       one_(k.dtype, 1),
       zero_(k.dtype, 0),
       handle_(dnn_handle(device(static_cast<int>(k.device)))) {}

@@ -41,18 +41,21 @@ struct ConvKind {
   ConvKind(const sdk::Call& c, const ConvRole& role, const ConvSides& s);
   // Whether y has the positions that cuDNN gives it.
   bool fits() const;
+  // Whether channels that lie last are to be tried first: tensor cores read 16-bit floats so.
+  bool prefers_channels_last() const { return dtype.bits == 16 && math == CUDNN_TENSOR_OP_MATH; }
   using Key = std::array<int64_t, 27>;
   Key key() const;
 };
 
 class ConvPlan {
  public:
-  explicit ConvPlan(const ConvKind& kind);
+  ConvPlan(const ConvKind& kind, bool channels_last);
   // The best algorithm that the kind allows, as cuDNN foretells. NULL, or why there is none.
   const char* choose();
   // The same by timing all, on memory of the context, where that finds one.
   void choose_fastest(ctn_context ctx);
 
+  bool channels_last() const { return channels_last_; }
   uint64_t workspace() const { return workspace_; }
   struct Data {
     void *x, *w, *y;
@@ -72,6 +75,7 @@ class ConvPlan {
   void set_math(cudnnMathType_t math);
 
   const ConvKind kind_;
+  const bool channels_last_;  // of x, W and y
   const Arrays arrays_;
   TensorDescriptor bias_;
   const Factor one_, zero_;

@@ -80,15 +80,17 @@ ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
                        std::initializer_list<KernelRow> rows);
 
 // The texts, and the files of kernels.
+extern const Text kChannelsLastKernels;
 extern const Text kDnnNormKernels;
 extern const Text kLossKernels;
 extern const Text kMoveKernels;
 extern const Text kNoiseKernels;
+extern const Text kNormLastKernels;
 extern const Text kSoftmaxKernels;
 extern const Text kWidenKernels;
 inline constexpr const Text* kTexts[] = {
-    &kDnnNormKernels, &kLossKernels,    &kMoveKernels,
-    &kNoiseKernels,   &kSoftmaxKernels, &kWidenKernels,
+    &kChannelsLastKernels, &kDnnNormKernels,  &kLossKernels,    &kMoveKernels,
+    &kNoiseKernels,        &kNormLastKernels, &kSoftmaxKernels, &kWidenKernels,
 };
 
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
@@ -97,10 +99,11 @@ ctn_status register_loss(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_matmul(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_move(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_noise(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_norm_last(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_softmax(const ctn_host* host, ctn_plugin plugin);
 inline constexpr RegisterFn kKernelFiles[] = {
-    register_dnn,   register_loss,    register_matmul, register_move,
-    register_noise, register_softmax, nullptr,  // ends the list
+    register_dnn,   register_loss,      register_matmul,  register_move,
+    register_noise, register_norm_last, register_softmax, nullptr,  // ends the list
 };
 
 }  // namespace catena::cuda
