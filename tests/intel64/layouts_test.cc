@@ -216,15 +216,15 @@ TEST_CASE("gradients of filters over a million terms keep their digits") {
   y.set_grad(Variable(Array::from(ys, shape)));
   y.backward();
   const Floats found = w.grad().array().to_vector<float>();
-  for (const size_t o : {0u, 7u}) {
-    for (const size_t i : {0u, 15u}) {
+  for (const size_t o : {0u, 3u, 6u, 9u, 12u, 15u}) {
+    for (const size_t i : {0u, 5u, 10u, 15u}) {
       double sum = 0;  // in the middle of the filter: every position
       for (size_t k = 0; k < static_cast<size_t>(n); ++k)
         for (size_t p = 0; p < 64; ++p)
           sum += static_cast<double>(xs[(k * 16 + i) * 64 + p]) *
                  static_cast<double>(ys[(k * 16 + o) * 64 + p]);
       const double got = static_cast<double>(found[(o * 16 + i) * 9 + 4]);
-      CHECK(std::abs(got / sum - 1) < 1e-5);
+      CHECK(std::abs(got / sum - 1) < 3e-6);  // in one chain: 1.3e-5
     }
   }
 }
