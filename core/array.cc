@@ -6,13 +6,14 @@
 #include <cstring>
 #include <new>
 
+#include "core/derived.h"
 #include "core/intrinsic.h"
 #include "core/layout.h"
+#include "core/waiting.h"
 
 namespace catena {
 namespace {
 
-constexpr uint64_t kInlineBytes = 1024;    // data up to here lives behind its header
 constexpr uint64_t kTrackBytes = 1 << 16;  // storages from here are named in out-of-memory errors
 
 uint64_t header_bytes(size_t ndim) {
@@ -167,6 +168,28 @@ Ref<Array> Array::make_packed(Device& device, int dtype, std::span<const int64_t
   return a;
 }
 
+Ref<Array> Array::make_waiting(Device& device, int dtype, std::span<const int64_t> shape,
+                               Ref<Waiting> call) {
+  const int64_t size = element_count(shape, kDtypeBytes[dtype]);
+  Storage* s = make_storage(*device.ctx, device, header_bytes(shape.size()));
+  s->bytes = static_cast<uint64_t>(size) * kDtypeBytes[dtype];
+  s->stale.store(true, std::memory_order_relaxed);
+  s->waiting = call.detach();
+  return Ref<Array>::take(place_array(s, dtype, shape, size));
+}
+
+// Its data, in whatever form, is that of another storage from now on.
+void Storage::take_data(Storage& from) {
+  if (from.flags & kStorageTracked) ctx->untrack(from);
+  from.flags &= ~kStorageTracked;
+  std::swap(data, from.data);
+  std::swap(packed, from.packed);
+  owner = from.owner;
+  version.store(from.version.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  if (data && bytes >= kTrackBytes) ctx->track(*this);
+  stale.store(from.stale.load(std::memory_order_relaxed), std::memory_order_release);
+}
+
 Ref<Array> Array::make(Device& device, int dtype, std::span<const int64_t> shape,
                        const char* owner) {
   check_ndim(shape.size());
@@ -264,9 +287,14 @@ Ref<Array> Array::wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*
 
 void Storage::release() noexcept {
   if (!drop_one(refs)) return;
+  if (waiting) {
+    ctx->waiting.remove(*waiting);
+    waiting->release();
+  }
   if (flags & kStorageTracked) ctx->untrack(*this);
   if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->memory->put(data, bytes);
   drop_packed(*this);
+  drop_derived(*this);
   if (drop) device->settle();
   if (drop) ctx->shielded("drop of a wrapped array", [&] { drop(drop_user); });
   ctx->free_object(this, block_bytes);

@@ -18,6 +18,10 @@ namespace catena {
 
 // The data of a storage in a layout of its backend (layout.h).
 struct Packed;
+// What kernels made of it (derived.h).
+struct Derived;
+// The call that will compute it (waiting.h).
+class Waiting;
 
 // Memory of one or more arrays on one device: plain strides, copies in layouts, or both.
 struct Storage {
@@ -25,11 +29,15 @@ struct Storage {
   uint32_t flags = 0;  // kStorage*
   Context* ctx = nullptr;
   Device* device = nullptr;
-  std::byte* data = nullptr;       // plain; NULL also while only a layout has been written
-  uint64_t bytes = 0;              // of the plain data
-  std::atomic<bool> stale{false};  // a copy in a layout is newer than the plain data
-  Packed* packed = nullptr;        // guarded by Context::layout_mutex
-  uint64_t block_bytes = 0;        // of the object block that holds this header
+  std::byte* data = nullptr;  // plain; NULL also while only a layout has been written
+  uint64_t bytes = 0;         // of the plain data
+  // the plain data is not there or old: there is a copy in a layout, or a call that waits
+  std::atomic<bool> stale{false};
+  std::atomic<int32_t> readers{0};  // calls that wait and read it
+  Packed* packed = nullptr;         // guarded by Context::layout_mutex
+  Derived* derived = nullptr;       // the same
+  Waiting* waiting = nullptr;       // from the beginning, until the storage goes
+  uint64_t block_bytes = 0;         // of the object block that holds this header
   // moves on whenever the memory is written or an export ends: the key of packed copies
   std::atomic<uint32_t> version{0};
   std::atomic<int32_t> exports{0};  // live writable exports; with one no packed copy is kept
@@ -41,7 +49,11 @@ struct Storage {
 
   void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept;
+  // Of a fresh storage of as many bytes that nobody else has. With Context::layout_mutex locked.
+  void take_data(Storage& from);
 };
+// Data up to here lies behind its header.
+inline constexpr uint64_t kInlineBytes = 1024;
 inline constexpr uint32_t kStorageBorrowed = 1;  // memory belongs to somebody else
 inline constexpr uint32_t kStorageInline = 2;    // data lies behind the header
 inline constexpr uint32_t kStorageTracked = 4;
@@ -67,6 +79,9 @@ struct Array : ctn_array_s {
   // C order in `layout` of the device's backend, undefined content.
   static Ref<Array> make_packed(Device& device, int dtype, std::span<const int64_t> shape,
                                 uint64_t layout, const char* owner);
+  // C order, without data: what `call` will compute.
+  static Ref<Array> make_waiting(Device& device, int dtype, std::span<const int64_t> shape,
+                                 Ref<Waiting> call);
   static Ref<Array> wrap(Device& device, const ctn_dltensor& t, void (*drop)(void*), void* user);
 
   void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
@@ -88,11 +103,18 @@ struct Array : ctn_array_s {
   void fill_tensor(ctn_dltensor& out) const;
   // The same without the data.
   void describe(ctn_dltensor& out) const;
+  // Comes before every write to memory that others may have seen: calls that wait and read it are
+  // run first. Throws what that throws.
+  void before_write() {
+    if (storage->readers.load(std::memory_order_acquire) != 0) [[unlikely]]
+      run_readers();
+  }
   // The plain data was written.
   void written() { storage->version.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   void unpack() const;  // layout.cc
+  void run_readers();   // waiting.cc
 };
 
 inline Array* to_array(ctn_array a) {

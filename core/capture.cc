@@ -58,6 +58,7 @@ void Capture::begin(Context& ctx, Device& device) {
   if (!b || !b->def.capture_begin)
     fail(CTN_EUNSUPPORTED,
          "device " + device.name + ": backend '" + device.backend->name + "' captures no work");
+  ctx.waiting.run_of_thread();
   ctx.synchronize();  // nothing that was queued is part of it
   Ref<Capture> made = Ref<Capture>::take(new Capture(ctx, device));
   checked_call("capture", [&] { return b->def.capture_begin(b->def.self, device.id); });

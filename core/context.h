@@ -24,6 +24,7 @@
 #include "core/random.h"
 #include "core/registry.h"
 #include "core/tuning.h"
+#include "core/waiting_list.h"
 
 struct ctn_context_s {};
 
@@ -145,6 +146,7 @@ class Context : public ctn_context_s {
 
   PlanCache plans;
   Tuning tuning;
+  WaitingList waiting;
   // Of backward passes that write gradients of leaves: what an old one lets go of may run another.
   std::recursive_mutex leaf_mutex;
   // Guards the copies in layouts of all storages, and their making.

@@ -154,6 +154,7 @@ std::unique_ptr<Kernel> define(const ctn_kernel_def* given, Arena& arena) {
   if (!d.run) refuse(who, "run is NULL");
   if ((d.flags & CTN_KERNEL_LAYOUT) != 0 && !d.plan) refuse(who, "CTN_KERNEL_LAYOUT without plan");
   if (d.drop && !d.plan) refuse(who, "drop without plan");
+  if (d.absorb && !d.plan) refuse(who, "absorb without plan");
   check_array(d.dtypes, d.n_dtypes, who + ": dtypes");
   if (d.n_dtypes != 0) k->dtypes = 0;
   for (int32_t i = 0; i < d.n_dtypes; ++i) {

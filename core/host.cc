@@ -51,6 +51,18 @@ ctn_status host_scratch(ctn_exec e, uint64_t bytes, void** out) {
     *out = exec_of(e).scratch(bytes);
   });
 }
+ctn_status host_find_derived(ctn_exec e, int32_t input, uint64_t key, const void** out) {
+  return guarded([&] {
+    require(out, "out");
+    *out = exec_of(e).find_derived(input, key);
+  });
+}
+ctn_status host_keep_derived(ctn_exec e, int32_t input, uint64_t key, uint64_t bytes, void** out) {
+  return guarded([&] {
+    require(out, "out");
+    *out = exec_of(e).make_derived(input, key, bytes);
+  });
+}
 int32_t host_num_threads(ctn_exec e) {
   return e ? static_cast<Exec*>(e)->ctx.executor().threads() : 1;
 }
@@ -170,6 +182,8 @@ constexpr ctn_host kHost = {
     .parallel_for = host_parallel_for,
     .scratch = host_scratch,
     .num_threads = host_num_threads,
+    .find_derived = host_find_derived,
+    .keep_derived = host_keep_derived,
     .exec_context = host_exec_context,
     .exec_device = host_exec_device,
     .exec_stream = host_exec_stream,

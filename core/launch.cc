@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/capture.h"
+#include "core/derived.h"
 #include "core/expr/plain.h"
 #include "core/layout.h"
 
@@ -198,6 +199,7 @@ uint64_t reduced_layout(const Space& space, std::span<Array* const> in) {
 }
 
 void* launch_data(Array& a, uint8_t role, uint64_t layout, Exec& exec) {
+  if (role == CTN_ROLE_OUT || role == CTN_ROLE_INOUT) a.before_write();
   if (!layout) return a.data();
   return role == CTN_ROLE_OUT ? packed_room(a, layout) : packed_data(a, layout, exec);
 }
@@ -222,12 +224,19 @@ std::string who_ran(const Compiled& c, const Device& device) {
   return head + owner->name + (declined ? " declined, plain executor runs" : " runs");
 }
 
-Exec::Exec(Context& c, Device& d, std::string_view l) : ctx(c), device(d), label(l) {
+Exec::Exec(Context& c, Device& d, std::string_view l, std::span<Array* const> in)
+    : ctx(c), device(d), label(l), in_(in) {
   if (const Capture* capture = capture_in(c)) [[unlikely]]
     capture->check_runs(d, l);
 }
 
 Exec::~Exec() {
+  while (uses_) {
+    Use* u = uses_;
+    uses_ = u->next;
+    u->piece.~Ref();
+    ctx.free_object(u, sizeof(Use));
+  }
   while (blocks_) {
     Block* b = blocks_;
     blocks_ = b->next;
@@ -248,6 +257,39 @@ void* Exec::scratch(uint64_t bytes) {
   b->next = blocks_;
   blocks_ = b;
   return b->data;
+}
+
+Array& Exec::input(int32_t i) const {
+  if (i < 0 || static_cast<size_t>(i) >= in_.size() || !in_[static_cast<size_t>(i)])
+    fail(CTN_EINVAL, std::string(label) + ": there is no input " + std::to_string(i));
+  return *in_[static_cast<size_t>(i)];
+}
+
+void Exec::hold(Ref<Derived> piece, Array* of) {
+  auto* room = ctx.alloc_object(sizeof(Use));
+  uses_ = new (room) Use{uses_, std::move(piece), of};
+}
+
+const void* Exec::find_derived(int32_t i, uint64_t key) {
+  if (capture_in(ctx)) return nullptr;  // replays write unseen
+  Ref<Derived> piece = catena::find_derived(input(i), key);
+  if (!piece) return nullptr;
+  const void* const data = piece->data;
+  hold(std::move(piece), nullptr);
+  return data;
+}
+
+void* Exec::make_derived(int32_t i, uint64_t key, uint64_t bytes) {
+  Ref<Derived> piece = catena::make_derived(input(i), key, bytes);
+  void* const data = piece->data;
+  hold(std::move(piece), &input(i));
+  return data;
+}
+
+void Exec::keep() noexcept {
+  if (capture_in(ctx)) return;  // made by replays alone
+  for (Use* u = uses_; u; u = u->next)
+    if (u->of) keep_derived(*std::exchange(u->of, nullptr), *u->piece);
 }
 
 int32_t Space::reduced_shape(int64_t* out) const {

@@ -24,11 +24,16 @@ namespace catena {
 class Exec : public ctn_exec_s {
  public:
   // label: what runs, for messages of backends; outlives this.
-  Exec(Context& c, Device& d, std::string_view l);
+  // in: the arrays of a kernel's inputs, for what is derived from them.
+  Exec(Context& c, Device& d, std::string_view l, std::span<Array* const> in = {});
   ~Exec();
   Exec(const Exec&) = delete;
   Exec& operator=(const Exec&) = delete;
   void* scratch(uint64_t bytes);
+  // derived.h; NULL if there is none. What was made is kept by keep(), when it is filled.
+  const void* find_derived(int32_t input, uint64_t key);
+  void* make_derived(int32_t input, uint64_t key, uint64_t bytes);
+  void keep() noexcept;
 
   Context& ctx;
   Device& device;
@@ -40,7 +45,18 @@ class Exec : public ctn_exec_s {
     void* data;
     uint64_t bytes;
   };
+  // A derived piece in use; `of`: of which array, where it was made by this run.
+  struct Use {
+    Use* next;
+    Ref<Derived> piece;
+    Array* of;
+  };
+  Array& input(int32_t i) const;
+  void hold(Ref<Derived> piece, Array* of);
+
+  const std::span<Array* const> in_;
   Block* blocks_ = nullptr;
+  Use* uses_ = nullptr;
 };
 
 // Iteration space of one call. `axes` are the dimensions a reduction removes (or, in the gradient

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/launch.h"
+#include "core/waiting.h"
 
 namespace catena {
 
@@ -29,15 +30,8 @@ const Backend& layouts_of(const Device& device) {
   return *owner;
 }
 
-bool is_whole(const Array& a) {
-  return a.contiguous && a.offset == 0 && static_cast<uint64_t>(a.bytes()) == a.storage->bytes;
-}
-
-// Nobody but the runtime can write it, and copies in layouts of its device may be kept.
-bool is_ours(const Storage& s) {
-  return s.device->backend->layout_owner && !(s.flags & kStorageBorrowed) &&
-         s.exports.load(std::memory_order_acquire) == 0;
-}
+// Copies in layouts of its device may be kept.
+bool is_ours(const Storage& s) { return s.device->backend->layout_owner && is_private(s); }
 
 // What a layout means depends on the shape, and views of one storage may have several.
 bool fits(const Packed& p, const Array& a) {
@@ -143,8 +137,18 @@ void drop_packed(Storage& s) noexcept {
   }
 }
 
+void copy_tensor(Exec& exec, const ctn_tensor& from, const ctn_tensor& to, int64_t bytes) {
+  if (to.layout) return reorder(exec, from, to);
+  const Device& d = exec.device;
+  const Backend& b = *d.backend->memory_owner;
+  check_status(
+      b.def.copy(b.def.self, d.id, to.t.data, d.id, from.t.data, static_cast<uint64_t>(bytes)),
+      "copy");
+}
+
 std::byte* packed_data(Array& a, uint64_t layout, Exec& exec) {
   Storage& s = *a.storage;
+  settle(s);
   if (!is_whole(a) || !is_ours(s)) {
     const Backend& b = layouts_of(exec.device);
     ctn_tensor from{}, to{};
@@ -171,6 +175,7 @@ std::byte* packed_data(Array& a, uint64_t layout, Exec& exec) {
 
 std::byte* packed_room(Array& a, uint64_t layout) {
   Storage& s = *a.storage;
+  settle(s);
   std::lock_guard lock(s.ctx->layout_mutex);
   Packed* p = find(a, layout);
   if (!p) p = make_packed(a, layout);
@@ -188,6 +193,7 @@ void written_packed(Array& a, uint64_t layout) {
 
 void Array::unpack() const {
   Storage& s = *storage;
+  settle(s);
   std::lock_guard lock(s.ctx->layout_mutex);
   if (!s.stale.load(std::memory_order_relaxed)) return;
   Exec exec(*s.ctx, *s.device, "reorder");
@@ -195,7 +201,8 @@ void Array::unpack() const {
 }
 
 uint64_t find_only_layout(const Array& a) {
-  const Storage& s = *a.storage;
+  Storage& s = *a.storage;
+  settle(s);
   if (!is_whole(a)) return 0;
   std::lock_guard lock(s.ctx->layout_mutex);
   if (!s.stale.load(std::memory_order_relaxed)) return 0;
@@ -208,6 +215,7 @@ uint64_t find_shared_layout(std::span<Array* const> args) {
   for (const Array* a : args) {
     if (a->dtype != args[0]->dtype || !std::ranges::equal(a->shape(), args[0]->shape())) return 0;
     if (!is_whole(*a) || !is_ours(*a->storage)) return 0;
+    settle(*a->storage);
     if (a->storage->stale.load(std::memory_order_acquire)) in_layout = a;
   }
   if (!in_layout) return 0;

@@ -46,6 +46,25 @@ inline uint64_t shared_layout(std::span<Array* const> args) {
   return 0;
 }
 
+// It covers its storage in C order.
+inline bool is_whole(const Array& a) {
+  return a.contiguous && a.offset == 0 && static_cast<uint64_t>(a.bytes()) == a.storage->bytes;
+}
+// Nobody but the runtime can write it.
+inline bool is_private(const Storage& s) {
+  return !(s.flags & kStorageBorrowed) && s.exports.load(std::memory_order_acquire) == 0;
+}
+// The caller's reference is the only one to the array and its memory.
+inline bool is_unshared(const Array& a) {
+  const auto one = [](const std::atomic<int32_t>& n) {
+    return n.load(std::memory_order_acquire) == 1;
+  };
+  return is_whole(a) && is_private(*a.storage) && one(a.refs) && one(a.storage->refs);
+}
+
+// The elements of `from` to `to`, both in one layout; `bytes` of them where that is plain.
+void copy_tensor(Exec& exec, const ctn_tensor& from, const ctn_tensor& to, int64_t bytes);
+
 // For array.cc: room for `a` in `layout`; the copies of a storage that goes.
 void add_packed(Array& a, uint64_t layout);
 void drop_packed(Storage& s) noexcept;

@@ -56,9 +56,16 @@ bool make_key(std::vector<uint64_t>& key, const Kernel& kernel, const ctn_call_i
   for (int32_t i = 0; i < call.n_in; ++i) add_tensor(key, call.in[i], strided);
   // What is asked of the outputs follows from inputs and attributes, but for views.
   for (int32_t k = 0; k < call.n_out; ++k) add_tensor(key, call.out[k], strided);
-  for (int32_t a = 0; a < call.n_attrs; ++a)
-    if (!add_value(key, call.attrs[a])) return false;
-  return true;
+  const auto add_attrs = [&](const ctn_value* attrs, int32_t n) {
+    return std::all_of(attrs, attrs + n, [&](const ctn_value& v) { return add_value(key, v); });
+  };
+  for (int32_t k = 0; k < call.n_followers; ++k) {
+    const ctn_follower& f = call.followers[k];
+    add_bytes(key, f.op.p, f.op.n);
+    key.push_back(static_cast<uint64_t>(f.position) << 32 | static_cast<uint32_t>(f.n_in));
+    if (!add_attrs(f.attrs, f.n_attrs)) return false;
+  }
+  return add_attrs(call.attrs, call.n_attrs);
 }
 
 }  // namespace
@@ -74,6 +81,10 @@ Plan::Plan(const Kernel& kernel, const ctn_call_info& call)
   plan_.out_layouts = layouts_.data() + n_in_;
   check_status(kernel.def.plan(kernel.def.self, &call, &plan_), "plan");
   try {
+    const uint32_t onto = plan_.onto;
+    if (onto && (call.n_out != 1 || onto > n_in_ || layouts_[onto - 1] != layouts_[n_in_]))
+      fail(CTN_EINTERNAL, "plan: onto is " + std::to_string(onto) +
+                              ", which is no input in the layout of the one output");
     to_context(call.ctx)->take(plan_.state_bytes);
   } catch (...) {
     drop();

@@ -30,6 +30,7 @@ class Plan {
 
   uint64_t in_layout(size_t i) const { return layouts_[i]; }
   uint64_t out_layout(size_t k) const { return layouts_[n_in_ + k]; }
+  uint32_t onto() const { return plan_.onto; }
   uint64_t scratch_bytes() const { return plan_.scratch_bytes; }
   void* state() const { return plan_.state; }
 

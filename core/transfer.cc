@@ -38,6 +38,7 @@ void copy_from_host(Array& a, const void* src) {
     return;
   }
   const auto bytes = static_cast<uint64_t>(a.bytes());
+  a.before_write();
   checked_call("copy from host",
                [&] { return b.def.copy(b.def.self, d.id, a.data(), -1, src, bytes); });
   a.written();

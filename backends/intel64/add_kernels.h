@@ -17,6 +17,7 @@ struct KernelRow {
   decltype(ctn_kernel_def::run) run;
   decltype(ctn_kernel_def::drop) drop;
   int32_t priority = 0;
+  decltype(ctn_kernel_def::absorb) absorb = nullptr;
 };
 
 inline ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
@@ -35,6 +36,7 @@ inline ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
     def.priority = row.priority;
     def.run = row.run;
     def.drop = row.drop;
+    def.absorb = row.absorb;
     const ctn_status status = host->add_kernel(plugin, &def);
     if (status != CTN_OK) return status;
   }

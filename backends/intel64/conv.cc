@@ -87,12 +87,48 @@ const void* filters(const Run& run, const ConvPlan& p) {
   return packed;
 }
 
-void forward(const Run& run) {
+// The filters of a call with followers, times `scale` where it has one, as they are kept from run
+// to run: the factors, then the filters.
+const float* kept_filters(const Run& run, const ConvPlan& p, std::span<const float> scale) {
+  const int64_t head = (static_cast<int64_t>(scale.size()) + 15) / 16 * 16;
+  if (const float* kept = run.find_derived<float>(1, p.filter_key());
+      kept && std::equal(scale.begin(), scale.end(), kept))
+    return kept + head;
+  const Tensor w = run.in(1);
+  auto* made = run.keep_derived<float>(1, p.filter_key(), head + p.filter_floats());
+  std::ranges::copy(scale, made);
+  const auto* plain = w.data<float>();
+  if (!scale.empty()) {
+    auto* scaled = run.scratch<float>(w.size());
+    const int64_t each = w.size() / w.shape(0);
+    sdk::parallel_for(run, w.shape(0), 1, [&](int64_t o, int64_t) {
+      for (int64_t k = o * each; k < (o + 1) * each; ++k)
+        scaled[k] = plain[k] * scale[static_cast<size_t>(o)];
+    });
+    plain = scaled;
+  }
+  p.pack(plain, made + head);
+  return made + head;
+}
+
+void run_parts(const Run& run, const void* w, const float* b) {
   const ConvPlan& p = run.state<ConvPlan>();
-  const void *x = run.in(0).data(), *w = filters(run, p), *y = run.out(0).data();
-  const void* b = run.has(2) ? run.in(2).data() : nullptr;
+  const void *x = run.in(0).data(), *y = run.out(0).data();
   for_parts(run, p.parts().count(), p.scratch(),
             [&](int64_t k, char* scratch) { p.run(k, x, w, y, b, scratch); });
+}
+
+void forward(const Run& run) {
+  const ConvPlan& p = run.state<ConvPlan>();
+  const float* b = run.has(2) ? run.in(2).data<float>() : nullptr;
+  if (run.followers().empty()) return run_parts(run, filters(run, p), b);
+  if (!p.packs()) return run_parts(run, run.in(1).data(), b);
+  if (!p.epilogue().folds()) return run_parts(run, kept_filters(run, p, {}), b);
+  const int64_t channels = run.in(1).shape(0);
+  auto* numbers = run.scratch<float>(2 * channels);
+  fold_norm(run, p.epilogue(), b, numbers, numbers + channels);
+  const std::span scale(numbers, static_cast<size_t>(channels));
+  run_parts(run, kept_filters(run, p, scale), numbers + channels);
 }
 
 // x += b for each channel; x in blocks of channels or plain.
@@ -149,15 +185,20 @@ ctn_status register_conv(const ctn_host* host, ctn_plugin plugin) {
   const auto row = [](std::string_view op, auto supports, auto plan, auto run) {
     return KernelRow{op, CTN_KERNEL_LAYOUT, supports, plan, run, sdk::drop<ConvPlan>};
   };
-  return add_kernels(host, plugin,
-                     {row("convolution_2d", sdk::supports<supports_conv<kForward>>,
-                          sdk::plan<plan_conv<kForward>, ConvPlan>, sdk::kernel<forward>),
-                      row("convolution_2d_sized", sdk::supports<supports_conv<kSized>>,
-                          sdk::plan<plan_conv<kSized>, ConvPlan>, sdk::kernel<forward>),
-                      row("deconvolution_2d", sdk::supports<supports_conv<kTransposed>>,
-                          sdk::plan<plan_conv<kTransposed>, ConvPlan>, sdk::kernel<transposed>),
-                      row("convolution_2d_weights", sdk::supports<supports_conv<kWeights>>,
-                          sdk::plan<plan_conv<kWeights>, ConvPlan>, sdk::kernel<weights>)});
+  const auto absorbing = [](KernelRow r) {
+    r.absorb = sdk::absorb<absorb_epilogue>;
+    return r;
+  };
+  return add_kernels(
+      host, plugin,
+      {absorbing(row("convolution_2d", sdk::supports<supports_conv<kForward>>,
+                     sdk::plan<plan_conv<kForward>, ConvPlan>, sdk::kernel<forward>)),
+       row("convolution_2d_sized", sdk::supports<supports_conv<kSized>>,
+           sdk::plan<plan_conv<kSized>, ConvPlan>, sdk::kernel<forward>),
+       row("deconvolution_2d", sdk::supports<supports_conv<kTransposed>>,
+           sdk::plan<plan_conv<kTransposed>, ConvPlan>, sdk::kernel<transposed>),
+       row("convolution_2d_weights", sdk::supports<supports_conv<kWeights>>,
+           sdk::plan<plan_conv<kWeights>, ConvPlan>, sdk::kernel<weights>)});
 }
 
 }  // namespace catena::intel64

@@ -7,6 +7,7 @@
 #include <catena/sdk/var.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <map>
@@ -79,7 +80,9 @@ Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, i
                 g.stride,
                 g.dilate,
                 g.low,
-                g.high};
+                g.high,
+                epilogue_.adds(),
+                epilogue_.relu};
   return make_conv(direction_, a, desc);
 }
 
@@ -96,7 +99,7 @@ Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t
 
 void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      const Choice& choice) {
-  const bool bias = direction_ == Direction::kForward && c.has(2);
+  const bool bias = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
   parts_ = choice.parts;
   full_ = conv_of(s, g, choice.algorithm, parts_.each, bias);
   last_.reset();
@@ -135,6 +138,7 @@ bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvS
 
 void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   direction_ = role.direction;
+  epilogue_ = Epilogue::of(c);
   const ConvSides s(c, direction_);
   const ConvGeometry g(c, role, s);
   const Parts many = default_parts(s, g, kMostParts), few = default_parts(s, g, kMostLargeParts);
@@ -149,17 +153,26 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   const uint64_t x = image_layout(s.x.shape(1)), y = image_layout(s.y.shape(1));
   const uint64_t w = filter_layout(full_->w, s.w.shape(), g.groups);
   plain_filters_ = describe_filters(s.w.shape(), g.groups, false);
-  packs_ = w == kPlain && plain_filters_ != full_->w;
+  const bool foreign = w == kPlain && plain_filters_ != full_->w;
+  packs_ = foreign || epilogue_.folds();
+  static std::atomic<uint64_t> formats{0};
+  filter_key_ = foreign ? ~formats.fetch_add(1) : w;
   const uint64_t sides[][3] = {{x, w, y}, {y, w, x}, {x, y, w}};  // two inputs, the output
   const uint64_t(&layouts)[3] = sides[static_cast<int>(direction_)];
   plan.in_layouts[0] = layouts[0];
   plan.in_layouts[1] = layouts[1];
   plan.out_layouts[0] = layouts[2];
-  if (c.has(2)) plan.in_layouts[2] = kPlain;
+  for (int k = 2; k < c.n_in(); ++k) plan.in_layouts[k] = kPlain;
+  if (epilogue_.folds()) plan.in_layouts[1] = kPlain;
+  if (epilogue_.adds()) {
+    plan.in_layouts[epilogue_.addend] = y;
+    plan.onto = static_cast<uint32_t>(epilogue_.addend) + 1;
+  }
   const bool sums = direction_ == Direction::kWeights;
   if (packs_)
     pack_ = sums ? make_reorder(full_->w, plain_filters_) : make_reorder(plain_filters_, full_->w);
-  const int64_t filters = (packs_ ? 1 : 0) + (sums ? parts_.count() - 1 : 0);
+  const bool keeps = !c.followers().empty();  // what it packs, from run to run
+  const int64_t filters = (packs_ && !keeps ? 1 : 0) + (sums ? parts_.count() - 1 : 0);
   plan.scratch_bytes = static_cast<uint64_t>(filters) * full_->w.get_size();
 }
 

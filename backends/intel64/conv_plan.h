@@ -5,6 +5,7 @@
 
 #include <catena/sdk/call.hpp>
 
+#include <intel64/epilogue.h>
 #include <intel64/layouts.h>
 #include <intel64/onednn.h>
 #include <intel64/parts.h>
@@ -50,8 +51,12 @@ class ConvPlan {
 
   const Parts& parts() const { return parts_; }
   size_t scratch() const { return scratch_; }  // of a part
+  const Epilogue& epilogue() const { return epilogue_; }
+  // Filters come plain and are in no numbered format for oneDNN.
   bool packs() const { return packs_; }
-  // Filters in a format that has no number: between plain and that.
+  // Tells the format apart from others of the same filters.
+  uint64_t filter_key() const { return filter_key_; }
+  // Filters between plain and oneDNN's format.
   void pack(const void* from, void* to) const;
   int64_t filter_floats() const;  // as oneDNN has them
 
@@ -86,6 +91,8 @@ class ConvPlan {
   size_t scratch_ = 0;
   int64_t x_bytes_ = 0, y_bytes_ = 0;  // of a part
   bool packs_ = false;
+  uint64_t filter_key_ = 0;
+  Epilogue epilogue_;
   Md plain_filters_;
   Primitive pack_;
 };

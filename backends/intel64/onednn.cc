@@ -42,14 +42,31 @@ dnnl::primitive_attr attributes() {
   return attr;
 }
 
+void append_relu(dnnl::post_ops& ops) {
+#if DNNL_VERSION_MAJOR >= 3
+  ops.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0);
+#else
+  ops.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+#endif
+}
+
+dnnl::primitive_attr attributes(const ConvDesc& d) {
+  dnnl::post_ops ops;
+  if (d.sum) ops.append_sum();
+  if (d.relu) append_relu(ops);
+  dnnl::primitive_attr attr = attributes();
+  attr.set_post_ops(ops);
+  return attr;
+}
+
 dnnl::convolution_forward::primitive_desc describe_forward(dnnl::algorithm algorithm,
                                                            const ConvDesc& d) {
   using Forward = dnnl::convolution_forward;
   const auto kind = dnnl::prop_kind::forward_training;
   if (d.b.get_size() == 0)
-    return describe<Forward>(attributes(), kind, algorithm, d.x, d.w, d.y, d.stride, d.dilate,
+    return describe<Forward>(attributes(d), kind, algorithm, d.x, d.w, d.y, d.stride, d.dilate,
                              d.pad_low, d.pad_high);
-  return describe<Forward>(attributes(), kind, algorithm, d.x, d.w, d.b, d.y, d.stride, d.dilate,
+  return describe<Forward>(attributes(d), kind, algorithm, d.x, d.w, d.b, d.y, d.stride, d.dilate,
                            d.pad_low, d.pad_high);
 }
 

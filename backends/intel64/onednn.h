@@ -98,6 +98,7 @@ enum class Algorithm { kDirect, kWinograd };
 struct ConvDesc {
   Md x, w, y, b;  // b: zero where there is none
   MdDims stride, dilate, pad_low, pad_high;
+  bool sum = false, relu = false;  // forward: y += what it held before; then negative ones become 0
 };
 
 struct Conv {

@@ -124,10 +124,11 @@ ctn_status ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out) {
   return guarded([&] {
     require(out, "out");
     Array* array = to_array(a);
-    array->ctx().synchronize();
     auto e = std::make_unique<Export>();
     array->fill_tensor(e->dl.dl_tensor);
     e->dl.dl_tensor.device.id = array->device().id;
+    array->ctx().synchronize();
+    array->before_write();
     e->array = array;
     array->retain();
     array->storage->exports.fetch_add(1);
@@ -155,8 +156,10 @@ ctn_status ctn_array_view(ctn_array a, ctn_dltensor* out) {
   return guarded([&] {
     require(out, "out");
     const Array& array = *to_array(a);
+    ctn_dltensor t;
+    array.fill_tensor(t);
     array.ctx().synchronize();
-    array.fill_tensor(*out);
+    *out = t;
   });
 }
 

@@ -168,7 +168,11 @@ int32_t ctn_context_threads(ctn_context ctx) {
   return ctx ? static_cast<Context*>(ctx)->executor().threads() : 0;
 }
 ctn_status ctn_synchronize(ctn_context ctx) {
-  return guarded([&] { to_context(ctx)->synchronize(); });
+  return guarded([&] {
+    Context& c = *to_context(ctx);
+    c.waiting.run_all();
+    c.synchronize();
+  });
 }
 
 ctn_status ctn_config_set_global(ctn_context ctx, ctn_str key, const ctn_value* value) {

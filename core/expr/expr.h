@@ -22,6 +22,8 @@ namespace catena::expr {
 // A dtype the caller leaves to be found: that of an output whose type variable an input binds, or
 // of a scalar without a type of its own.
 inline constexpr uint8_t kInfer = 0xff;
+// Scalars of a row; the parser refuses more.
+inline constexpr size_t kMaxScalars = 32;
 
 // One array or scalar parameter. `type` of an array is a dtype or C type name, or a type variable:
 // an upper-case letter and up to 15 letters and digits ("T", "T1"); "raw " before it makes an input

@@ -10,7 +10,6 @@ namespace catena::expr {
 
 namespace {
 
-constexpr size_t kMaxScalars = 32;
 constexpr size_t kMaxAccumulators = 8;
 
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }

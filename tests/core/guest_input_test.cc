@@ -26,6 +26,15 @@ int64_t address_space() {
 
 }  // namespace
 
+TEST_CASE("a row may have as many numbers as the parser lets through") {
+  const Ctx ctx = context();
+  const Var x = leaf(ctx, kF32, {2}, {0, 1});
+  const ctn_variable in = x;
+  Var y;
+  REQUIRE_OK(ctn_call(ctx, guest_op("guest.many"), &in, 1, nullptr, 0, y.out(), 1));
+  CHECK(values(y) == std::vector<double>{528, 529});
+}
+
 TEST_CASE("counts that no call can have are refused before anything is read or made for them") {
   const Ctx ctx = context();
   const Var x = leaf(ctx, kF32, {4}, {1, 2, 3, 4});

@@ -26,7 +26,32 @@ ctn_status halves_infer(void*, const ctn_call_info* call, ctn_out_spec* out) {
   return CTN_OK;
 }
 
+// y = x + a0 + 2 * a1 + ...: as many numbers as a row may have.
+ctn_status add_many(const ctn_host* host, ctn_plugin self) {
+  const ctn_input_def x{str("x"), str("f"), 0, 0};
+  const ctn_output_def y{str("y"), str("=x"), 0, 0};
+  std::vector<std::string> names;
+  for (int k = 0; k < 32; ++k) names.push_back("a" + std::to_string(k));
+  std::vector<ctn_attr_def> attrs;
+  std::string map = "y = x";
+  for (size_t k = 0; k < names.size(); ++k) {
+    attrs.push_back({str(names[k]), CTN_KIND_BIT(CTN_FLOAT), of(1.0), str(""), 0, 0});
+    map += " + " + std::to_string(k + 1) + " * " + names[k];
+  }
+  ctn_op_def d{};
+  d.size = sizeof d;
+  d.name = str("guest.many");
+  d.n_in = d.n_out = 1;
+  d.n_attrs = static_cast<int32_t>(attrs.size());
+  d.in = &x;
+  d.out = &y;
+  d.attrs = attrs.data();
+  d.map = str(map);
+  return host->add_op(self, &d);
+}
+
 ctn_status init(const ctn_host* host, ctn_plugin self) {
+  if (const ctn_status s = add_many(host, self); s != CTN_OK) return s;
   const ctn_input_def x{str("x"), str("f"), 0, 0};
   const ctn_output_def y{str("y"), str("=x"), 0, 0};
   ctn_op_def twice{};

@@ -8,6 +8,7 @@
 namespace catena_test {
 
 // guest.twice: y = x + x, differentiable. guest.split: attribute parts, that many views.
+// guest.many: y = x + a0 + 2 * a1 + ... + 32 * a31.
 int32_t guest_op(const char* name);
 Var twice(ctn_context ctx, ctn_variable x);
 // A float32 leaf that wants a gradient.

@@ -47,14 +47,14 @@ class FakeHost {
   // Runs a kernel that was taken; what it says of itself if it fails.
   std::string run(std::string_view op, const std::vector<ctn_tensor>& in,
                   const std::vector<ctn_tensor>& out, const std::vector<ctn_value>& attrs) {
-    const ctn_call_info call{sizeof call,
-                             static_cast<int32_t>(in.size()),
-                             static_cast<int32_t>(out.size()),
-                             static_cast<int32_t>(attrs.size()),
-                             in.data(),
-                             out.data(),
-                             attrs.data(),
-                             nullptr};
+    ctn_call_info call{};
+    call.size = sizeof call;
+    call.n_in = static_cast<int32_t>(in.size());
+    call.n_out = static_cast<int32_t>(out.size());
+    call.n_attrs = static_cast<int32_t>(attrs.size());
+    call.in = in.data();
+    call.out = out.data();
+    call.attrs = attrs.data();
     ctn_run run{};
     run.size = sizeof run;
     run.call = &call;

@@ -69,7 +69,7 @@ def function(op, inputs, options, every_output=False):
     params = []
     for i in inputs:
         params.append('const std::vector<Variable>& %s' % i.name if i.variadic
-                      else 'const Variable& %s' % i.name)
+                      else 'Input %s' % i.name)
     params += ['const Value& %s' % a.name for a in positional]
     if rest:
         params.append('const %s& options = {}' % options)
@@ -82,9 +82,8 @@ def function(op, inputs, options, every_output=False):
         body.append('  const std::vector<ctn_variable> in = detail::raw(%s);' % inputs[-1].name)
         given = 'in.data(), static_cast<int32_t>(in.size())'
     else:
-        body.append(wrapped('  const ctn_variable in[] = {', [i.name + '.get()' for i in inputs],
-                            '};'))
-        given = 'in, %d' % len(inputs)
+        body.append(wrapped('  const detail::Inputs in(', [i.name for i in inputs], ');'))
+        given = 'in.data(), %d' % len(inputs)
     if op.attrs:
         given_values = values(op.attrs, positional, request)
         body.append(wrapped('  const Value values[] = {', given_values, '};'))

@@ -235,6 +235,18 @@ typedef struct ctn_out_spec {
   ctn_device device; /* COPY only; one that is open in the context */
 } ctn_out_spec;
 
+/* An op that a kernel runs along with its own, on what it has computed so far. */
+typedef struct ctn_follower {
+  uint32_t size;
+  int32_t position; /* which of the op's inputs that is */
+  ctn_str op;
+  int32_t first; /* the op's other inputs, in their order: `in` of the call from here */
+  int32_t n_in;  /* how many they are */
+  int32_t n_attrs;
+  int32_t reserved;
+  const ctn_value* attrs;
+} ctn_follower;
+
 /* A call as infer, supports and kernels see it. `attrs` follows the schema's order with defaults
  * filled in. infer and supports may see t.data == NULL. */
 typedef struct ctn_call_info {
@@ -246,6 +258,11 @@ typedef struct ctn_call_info {
   const ctn_tensor* out; /* NULL in infer */
   const ctn_value* attrs;
   ctn_context ctx;
+  /* in their order; only for kernels with `absorb`. Their inputs come after the op's own in `in`,
+   * n_in counts all, and `out` is what the last of them gives. */
+  const ctn_follower* followers;
+  int32_t n_followers;
+  int32_t reserved;
 } ctn_call_info;
 
 /* Handle to a running backward; valid until the callback returns. */
@@ -310,7 +327,9 @@ enum {
  * sees has no data. Calls whose attributes are arrays, links or objects are planned every time. */
 typedef struct ctn_plan {
   uint32_t size;
-  uint32_t reserved;
+  /* 0, or 1 + the input whose elements output 0 shall hold when `run` starts, to be added to: of
+   * its shape, dtype and layout. Where nobody else has that input its memory is the output's. */
+  uint32_t onto;
   uint64_t scratch_bytes; /* given to every run, 64-byte aligned */
   void* state;            /* passed to run; freed by `drop` */
   uint64_t state_bytes;   /* host memory behind `state`, as far as the kernel knows: counted as the
@@ -347,6 +366,15 @@ typedef struct ctn_kernel_def {
   ctn_status(CTN_CALL* plan)(void* self, const ctn_call_info* call, ctn_plan* plan); /* optional */
   ctn_status(CTN_CALL* run)(void* self, const ctn_run* call);
   void(CTN_CALL* drop)(void* self, void* state); /* with plan */
+  /* Of ops with one output: whether the kernel also does `next`, an elementwise op over what it
+   * gives (of the same shape and dtype), whose other inputs come last in call->in; the followers of
+   * the call are those it has agreed to before. Sees no data and no layouts.
+   * A kernel that has this member may find its calls put off: where no graph is recorded, the last
+   * call of a thread waits until its result is looked at, something that it reads is about to be
+   * written, or the thread makes a call that is none it absorbs. plan and run then see all of them
+   * as followers. What fails is reported to whoever made it run. NULL: runs at once. */
+  ctn_status(CTN_CALL* absorb)(void* self, const ctn_call_info* call, const ctn_follower* next,
+                               int32_t* yes);
 } ctn_kernel_def;
 
 /* ==== backends ================================================================================ */
@@ -601,6 +629,15 @@ typedef struct ctn_host {
    * inside parallel_for bodies. */
   ctn_status(CTN_CALL* scratch)(ctn_exec e, uint64_t bytes, void** out);
   int32_t(CTN_CALL* num_threads)(ctn_exec e);
+  /* What a kernel makes of an input alone (and of numbers it keeps in there too) and wants to find
+   * again: packed or folded weights. `key` tells what is of one input apart and is the kernel's
+   * choice, in all kernels of a backend. find: NULL if there is none, or the input was written
+   * since. keep: new memory to be filled in this run, 64-byte aligned; found once the run has
+   * succeeded, in place of what was kept under that key. What was found or kept may be used until
+   * the run ends, and read only once it has been filled. Goes with the input's memory. */
+  ctn_status(CTN_CALL* find_derived)(ctn_exec e, int32_t input, uint64_t key, const void** out);
+  ctn_status(CTN_CALL* keep_derived)(ctn_exec e, int32_t input, uint64_t key, uint64_t bytes,
+                                     void** out);
   ctn_context(CTN_CALL* exec_context)(ctn_exec e);
   ctn_device(CTN_CALL* exec_device)(ctn_exec e);
   ctn_stream(CTN_CALL* exec_stream)(ctn_exec e);

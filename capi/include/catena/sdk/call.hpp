@@ -26,6 +26,10 @@ class Call : public Attrs {
   Tensor out(int k) const { return Tensor(info_->out[k]); }
   bool has(int k) const { return k < n_in() && info_->in[k].t.ndim >= 0; }
   ctn_context context() const { return info_->ctx; }
+  // Ops that the kernel absorbed, in their order.
+  std::span<const ctn_follower> followers() const {
+    return {info_->followers, static_cast<size_t>(info_->n_followers)};
+  }
   const ctn_call_info& raw() const { return *info_; }
 
  private:

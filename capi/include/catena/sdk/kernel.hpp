@@ -34,6 +34,19 @@ class Run : public Call {
     check(host->scratch(exec(), static_cast<uint64_t>(n) * sizeof(T), &p));
     return static_cast<T*>(p);
   }
+  // What was made of input k under that key, or NULL; and room for it (plugin.h, keep_derived).
+  template <class T>
+  const T* find_derived(int k, uint64_t key) const {
+    const void* p = nullptr;
+    check(host->find_derived(exec(), k, key, &p));
+    return static_cast<const T*>(p);
+  }
+  template <class T>
+  T* keep_derived(int k, uint64_t key, int64_t n) const {
+    void* p = nullptr;
+    check(host->keep_derived(exec(), k, key, static_cast<uint64_t>(n) * sizeof(T), &p));
+    return static_cast<T*>(p);
+  }
   template <class T>
   T* self() const {
     return static_cast<T*>(self_);
@@ -74,6 +87,13 @@ ctn_status CTN_CALL supports(void*, const ctn_call_info* call, int32_t* yes, ctn
     *yes = reason == nullptr;
     if (reason) *why = str(reason);
   });
+}
+
+// bool fn(const Call&, const ctn_follower& next)
+template <auto fn>
+ctn_status CTN_CALL absorb(void*, const ctn_call_info* call, const ctn_follower* next,
+                           int32_t* yes) {
+  return guarded([&] { *yes = fn(Call(*call), *next); });
 }
 
 // void fn(const Call&, ctn_plan&, State&): the state is made and freed here; drop<State> goes with

@@ -26,13 +26,14 @@ class Link : public detail::Handle<ctn_link, ctn_link_retain, ctn_link_release> 
   Link(const char* name, std::initializer_list<Value> attrs, ctn_context ctx = Context::current())
       : Base(create(name, attrs, ctx)) {}
 
-  Variable operator()(const Variable& x) const {
-    ctn_variable in = x.get(), out = nullptr;
-    check(ctn_link_call(get(), &in, 1, &out, 1));
+  Variable operator()(Input x) const {
+    const detail::Inputs in(x);
+    ctn_variable out = nullptr;
+    check(ctn_link_call(get(), in.data(), 1, &out, 1));
     return Variable(out);
   }
-  Variable operator()(const Variable& x, const Variable& t) const {
-    const std::array in{x.get(), t.get()};
+  Variable operator()(Input x, Input t) const {
+    const detail::Inputs in(x, t);
     ctn_variable out = nullptr;
     check(ctn_link_call(get(), in.data(), 2, &out, 1));
     return Variable(out);

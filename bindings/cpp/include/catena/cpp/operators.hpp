@@ -42,11 +42,11 @@ inline void require_divisible(const Variable& a) {
 
 }  // namespace detail
 
-inline Variable operator+(const Variable& a, const Variable& b) { return F::add2(a, b); }
-inline Variable operator-(const Variable& a, const Variable& b) { return F::sub(a, b); }
-inline Variable operator*(const Variable& a, const Variable& b) { return F::mul(a, b); }
-inline Variable operator/(const Variable& a, const Variable& b) { return F::div(a, b); }
-inline Variable operator-(const Variable& a) { return F::neg(a); }
+inline Variable operator+(Input a, Input b) { return F::add2(std::move(a), std::move(b)); }
+inline Variable operator-(Input a, Input b) { return F::sub(std::move(a), std::move(b)); }
+inline Variable operator*(Input a, Input b) { return F::mul(std::move(a), std::move(b)); }
+inline Variable operator/(Input a, Input b) { return F::div(std::move(a), std::move(b)); }
+inline Variable operator-(Input a) { return F::neg(std::move(a)); }
 
 Variable operator+(const Variable& a, Number auto b) {
   return F::add_constant(a, detail::number(b));

@@ -3,6 +3,10 @@
 
 #include <catena/cpp/array.hpp>
 
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
 namespace catena::inline cpp {
 
 struct BackwardOptions {
@@ -84,6 +88,47 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
     return v;
   }
 };
+
+// A variable as an argument. The handle of one that has a name is borrowed. A temporary is taken
+// over and let go of as soon as the function has used it, not at the end of the expression: in
+// relu(bn(conv(x))) nobody can look at what conv gave, and it need not be kept or even computed on
+// its own.
+class Input {
+ public:
+  Input() = default;
+  Input(const Variable& v) : h_(v.get()) {}
+  Input(Variable&& v) : own_(std::move(v)), h_(own_.get()) {}
+  template <class T>
+  requires(std::convertible_to<T, Variable> && !std::derived_from<std::remove_cvref_t<T>, Variable>)
+      Input(T&& v)
+      : Input(Variable(std::forward<T>(v))) {}
+
+  ctn_variable get() const { return h_; }
+  Variable take() { return std::move(own_); }
+
+ private:
+  Variable own_;
+  ctn_variable h_ = nullptr;
+};
+
+namespace detail {
+
+// The handles of a function's arguments, until it returns.
+template <size_t n>
+class Inputs {
+ public:
+  template <class... Given>
+  explicit Inputs(Given&... in) : handles_{in.get()...}, own_{in.take()...} {}
+  const ctn_variable* data() const { return handles_; }
+
+ private:
+  const ctn_variable handles_[n];
+  const Variable own_[n];
+};
+template <class... Given>
+Inputs(Given&...) -> Inputs<sizeof...(Given)>;
+
+}  // namespace detail
 
 struct GradOptions {
   std::vector<Variable> grad_outputs = {};  // where to start; none or empty ones: from 1
