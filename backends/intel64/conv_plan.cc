@@ -42,9 +42,9 @@ class KnownCalls {
   std::map<Key, bool> answers_;
 };
 
-Md images(const sdk::Tensor& t, int64_t n, uint64_t layout) {
-  const int64_t shape[] = {n, t.shape(1), t.shape(2), t.shape(3)};
-  return describe(shape, t.dtype(), layout);
+Md images(const sdk::Tensor& t, int64_t n, int64_t channels) {
+  const int64_t shape[] = {n, channels, t.shape(2), t.shape(3)};
+  return describe(shape, t.dtype(), image_layout(t.shape(1)));
 }
 
 bool suits_winograd(const ConvSides& s, const ConvGeometry& g) {
@@ -71,12 +71,16 @@ ConvGeometry::ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvS
   }
 }
 
-Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t n,
+// size: images or blocks of filters.
+Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
                        bool bias) const {
-  ConvDesc desc{images(s.x, n, image_layout(s.x.shape(1))),
-                describe_filters(s.w.shape(), g.groups, true),
-                images(s.y, n, image_layout(s.y.shape(1))),
-                bias ? Md({s.w.shape(0)}, Type::f32, Tag::x) : Md(),
+  const int64_t n = by_filters_ ? 1 : size;
+  const int64_t filters = by_filters_ ? size * channel_block() : s.w.shape(0);
+  const int64_t w[] = {filters, s.w.shape(1), s.w.shape(2), s.w.shape(3)};
+  ConvDesc desc{images(s.x, n, s.x.shape(1)),
+                describe_filters(w, g.groups, true),
+                images(s.y, n, by_filters_ ? filters : s.y.shape(1)),
+                bias ? Md({filters}, Type::f32, Tag::x) : Md(),
                 g.stride,
                 g.dilate,
                 g.low,
@@ -90,27 +94,67 @@ Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, i
 Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const {
   constexpr int64_t kMacsOfFloat = 500;  // in the time a float goes to memory and back
   Parts parts = cut_images(s.y.shape(0), s.y.shape(2) * s.y.shape(3), most);
-  if (direction_ != Direction::kWeights) return parts;
+  if (direction_ != Direction::kWeights) {
+    if (parts.images >= 4) parts.each = std::max<int64_t>(parts.each, 2);  // one alone is slower
+    return parts;
+  }
   const auto costs = [&] { return (parts.count() - 1) * s.w.size() * kMacsOfFloat; };
   while (parts.count() > 1 && static_cast<double>(costs()) > g.macs)
     parts.each = std::min(parts.images, 2 * parts.each);
   return parts;
 }
 
+ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g) const {
+  constexpr int64_t kMostCuts = 4;
+  constexpr double kLeastMacsOfPart = 4e6;
+  const int64_t block = channel_block();
+  if (direction_ == Direction::kForward && g.groups == 1 && s.x.shape(0) == 1 &&
+      g.filters % block == 0) {
+    Parts cuts{g.filters / block, 1};
+    cuts.each = (cuts.images + kMostCuts - 1) / kMostCuts;
+    const double of_block = g.macs / static_cast<double>(cuts.images);
+    while (cuts.count() > 1 && of_block * static_cast<double>(cuts.each) < kLeastMacsOfPart)
+      ++cuts.each;
+    if (cuts.count() > 1) return {"direct", Algorithm::kDirect, cuts, true};
+  }
+  return {"direct", Algorithm::kDirect, default_parts(s, g, kMostParts), false};
+}
+
+// The format of all filters, of which parts have a share each; false if theirs cannot be joined.
+bool ConvPlan::find_whole_filters(const ConvSides& s, const ConvGeometry& g) {
+  filters_ = full_->w;
+  if (!by_filters_) return !last_ || last_->w == full_->w;
+  const auto layout = [&](const Conv& conv, int64_t blocks) {
+    const int64_t part[] = {blocks * channel_block(), s.w.shape(1), s.w.shape(2), s.w.shape(3)};
+    return filter_layout(conv.w, part, g.groups);
+  };
+  const uint64_t whole = layout(*full_, parts_.each);
+  if (!has_filters_outermost(whole) || (last_ && layout(*last_, parts_.rest()) != whole))
+    return false;
+  filters_ = describe(s.w.shape(), s.w.dtype(), whole);
+  return true;
+}
+
 void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      const Choice& choice) {
   const bool bias = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
   parts_ = choice.parts;
+  by_filters_ = choice.by_filters;
   full_ = conv_of(s, g, choice.algorithm, parts_.each, bias);
   last_.reset();
   if (parts_.rest() != 0) last_ = conv_of(s, g, choice.algorithm, parts_.rest(), bias);
-  if (last_ && last_->w != full_->w)  // one format for all parts
-    return build(c, s, g, {choice.name, choice.algorithm, {parts_.images, parts_.images}});
+  const int64_t images = s.x.shape(0);
+  if (!find_whole_filters(s, g))  // one format for all parts
+    return build(c, s, g, {choice.name, choice.algorithm, {images, images}, false});
   scratch_ = full_->primitive.scratch_bytes();
   if (last_) scratch_ = std::max(scratch_, last_->primitive.scratch_bytes());
-  bias_ = bias ? Md({s.w.shape(0)}, Type::f32, Tag::x) : Md();
-  x_bytes_ = static_cast<int64_t>(full_->x.get_size());
-  y_bytes_ = static_cast<int64_t>(full_->y.get_size());
+  const auto step = [](bool moves, const Md& md) {
+    return moves ? static_cast<int64_t>(md.get_size()) : int64_t{0};
+  };
+  x_bytes_ = step(!by_filters_, full_->x);
+  w_bytes_ = step(by_filters_, full_->w);
+  y_bytes_ = step(true, full_->y);
+  b_bytes_ = step(by_filters_, full_->b);
 }
 
 bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
@@ -126,7 +170,7 @@ bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvS
   try {
     ConvPlan p;
     p.direction_ = role.direction;
-    p.build(c, s, g, {"direct", Algorithm::kDirect, p.default_parts(s, g, kMostParts)});
+    p.build(c, s, g, p.direct(s, g));
     compiled = !p.full_->primitive.is_reference();
     if (p.last_) compiled = compiled && !p.last_->primitive.is_reference();
   } catch (const sdk::Error& e) {
@@ -142,18 +186,18 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   const ConvSides s(c, direction_);
   const ConvGeometry g(c, role, s);
   const Parts many = default_parts(s, g, kMostParts), few = default_parts(s, g, kMostLargeParts);
-  const Choice choices[] = {{"direct", Algorithm::kDirect, many},
-                            {"winograd", Algorithm::kWinograd, many},
-                            {"winograd, large parts", Algorithm::kWinograd, few}};
+  const Choice choices[] = {direct(s, g),
+                            {"winograd", Algorithm::kWinograd, many, false},
+                            {"winograd, large parts", Algorithm::kWinograd, few, false}};
   if (sdk::config(c.context(), "autotune") && suits_winograd(s, g))
     build_fastest(c, s, g, choices);
   else
     build(c, s, g, choices[0]);
 
   const uint64_t x = image_layout(s.x.shape(1)), y = image_layout(s.y.shape(1));
-  const uint64_t w = filter_layout(full_->w, s.w.shape(), g.groups);
+  const uint64_t w = filter_layout(filters_, s.w.shape(), g.groups);
   plain_filters_ = describe_filters(s.w.shape(), g.groups, false);
-  const bool foreign = w == kPlain && plain_filters_ != full_->w;
+  const bool foreign = w == kPlain && plain_filters_ != filters_;
   packs_ = foreign || epilogue_.folds();
   static std::atomic<uint64_t> formats{0};
   filter_key_ = foreign ? ~formats.fetch_add(1) : w;
@@ -170,21 +214,21 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   }
   const bool sums = direction_ == Direction::kWeights;
   if (packs_)
-    pack_ = sums ? make_reorder(full_->w, plain_filters_) : make_reorder(plain_filters_, full_->w);
+    pack_ = sums ? make_reorder(filters_, plain_filters_) : make_reorder(plain_filters_, filters_);
   const bool keeps = !c.followers().empty();  // what it packs, from run to run
   const int64_t filters = (packs_ && !keeps ? 1 : 0) + (sums ? parts_.count() - 1 : 0);
-  plan.scratch_bytes = static_cast<uint64_t>(filters) * full_->w.get_size();
+  plan.scratch_bytes = static_cast<uint64_t>(filters) * filters_.get_size();
 }
 
 void ConvPlan::pack(const void* from, void* to) const {
   const bool sums = direction_ == Direction::kWeights;
-  pack_.run({{DNNL_ARG_FROM, sums ? full_->w : plain_filters_, from},
-             {DNNL_ARG_TO, sums ? plain_filters_ : full_->w, to}},
+  pack_.run({{DNNL_ARG_FROM, sums ? filters_ : plain_filters_, from},
+             {DNNL_ARG_TO, sums ? plain_filters_ : filters_, to}},
             nullptr);
 }
 
 int64_t ConvPlan::filter_floats() const {
-  return static_cast<int64_t>(full_->w.get_size() / sizeof(float));
+  return static_cast<int64_t>(filters_.get_size() / sizeof(float));
 }
 
 void ConvPlan::run(int64_t part, const void* x, const void* w, const void* y, const void* b,
@@ -196,13 +240,16 @@ void ConvPlan::run(int64_t part, const void* x, const void* w, const void* y, co
   };
   const int(&roles)[3] = kRoles[static_cast<int>(direction_)];
   const Conv& c = conv(part);
-  const Primitive::Arg args[] = {
-      {roles[0], c.x, static_cast<const char*>(x) + part * x_bytes_},
-      {roles[1], c.w, w},
-      {roles[2], c.y, static_cast<const char*>(y) + part * y_bytes_},
-      {DNNL_ARG_BIAS, bias_, b},
+  const auto at = [part](const void* p, int64_t step) {
+    return static_cast<const char*>(p) + part * step;
   };
-  c.primitive.run(std::span(args, bias_.get_size() != 0 ? 4u : 3u), scratch);
+  const Primitive::Arg args[] = {
+      {roles[0], c.x, at(x, x_bytes_)},
+      {roles[1], c.w, at(w, w_bytes_)},
+      {roles[2], c.y, at(y, y_bytes_)},
+      {DNNL_ARG_BIAS, c.b, at(b, b_bytes_)},
+  };
+  c.primitive.run(std::span(args, c.b.get_size() != 0 ? 4u : 3u), scratch);
 }
 
 // ---- choosing by time
@@ -250,9 +297,9 @@ class Room {
 // Of all parts one after the other.
 double ConvPlan::seconds(ctn_context ctx, ctn_device device) const {
   const auto parts = static_cast<size_t>(parts_.count());
-  const Room x(ctx, device, static_cast<size_t>(x_bytes_) * parts);
-  const Room y(ctx, device, static_cast<size_t>(y_bytes_) * parts);
-  const Room w(ctx, device, full_->w.get_size()), b(ctx, device, bias_.get_size());
+  const Room x(ctx, device, full_->x.get_size() * parts),
+      y(ctx, device, full_->y.get_size() * parts);
+  const Room w(ctx, device, filters_.get_size()), b(ctx, device, full_->b.get_size() * parts);
   const Room scratch(ctx, device, scratch_);
   double least = 1e30;
   for (int round = 0; round < 3; ++round) {  // the first one compiles

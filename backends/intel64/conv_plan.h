@@ -65,10 +65,12 @@ class ConvPlan {
            void* scratch) const;
 
  private:
+  // Parts are images, or blocks of filters where there is one image.
   struct Choice {
     const char* name;  // in files of decisions: never another one for the same thing
     Algorithm algorithm;
     Parts parts;
+    bool by_filters;
   };
   void build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g, const Choice& choice);
   // Whether that is one of the choices, and oneDNN has it.
@@ -77,8 +79,10 @@ class ConvPlan {
   void build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      std::span<const Choice> choices);
   double seconds(ctn_context ctx, ctn_device device) const;
-  Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t images,
+  Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
                bool bias) const;
+  bool find_whole_filters(const ConvSides& s, const ConvGeometry& g);
+  Choice direct(const ConvSides& s, const ConvGeometry& g) const;
   Parts default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const;
   const Conv& conv(int64_t part) const {
     return parts_.rest() != 0 && part == parts_.count() - 1 ? *last_ : *full_;
@@ -87,9 +91,10 @@ class ConvPlan {
   Direction direction_ = Direction::kForward;
   Parts parts_;
   std::optional<Conv> full_, last_;  // of a part, of the last one where that is smaller
-  Md bias_;
+  bool by_filters_ = false;
+  Md filters_;  // of all parts
   size_t scratch_ = 0;
-  int64_t x_bytes_ = 0, y_bytes_ = 0;  // of a part
+  int64_t x_bytes_ = 0, w_bytes_ = 0, y_bytes_ = 0, b_bytes_ = 0;  // from part to part
   bool packs_ = false;
   uint64_t filter_key_ = 0;
   Epilogue epilogue_;

@@ -94,6 +94,10 @@ uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t
   return kPlain;
 }
 
+bool has_filters_outermost(uint64_t layout) {
+  return layout != kPlain && format_of(layout).kind == Kind::kFilter;
+}
+
 Md describe(std::span<const int64_t> shape, ctn_dtype dtype, uint64_t layout) {
   return describe(shape, dtype, layout, groups_of(layout));
 }

@@ -129,19 +129,25 @@ Conv make_conv(Direction direction, Algorithm chosen, const ConvDesc& d) {
     const auto forward = describe_forward(algorithm, d);
     if (direction == Direction::kForward)
       return {Primitive::make<decltype(forward), dnnl::convolution_forward>(forward),
-              forward.src_desc(), forward.weights_desc(), forward.dst_desc()};
+              forward.src_desc(), forward.weights_desc(), forward.dst_desc(), d.b};
     if (direction == Direction::kData) {
       using Data = dnnl::convolution_backward_data;
       const auto desc = describe_backward<Data>(attributes(), forward, algorithm, d.x, d.w, d.y,
                                                 d.stride, d.dilate, d.pad_low, d.pad_high);
-      return {Primitive::make<decltype(desc), Data>(desc), desc.diff_src_desc(),
-              desc.weights_desc(), desc.diff_dst_desc()};
+      return {Primitive::make<decltype(desc), Data>(desc),
+              desc.diff_src_desc(),
+              desc.weights_desc(),
+              desc.diff_dst_desc(),
+              {}};
     }
     using Weights = dnnl::convolution_backward_weights;
     const auto desc = describe_backward<Weights>(attributes(), forward, algorithm, d.x, d.w, d.y,
                                                  d.stride, d.dilate, d.pad_low, d.pad_high);
-    return {Primitive::make<decltype(desc), Weights>(desc), desc.src_desc(),
-            desc.diff_weights_desc(), desc.diff_dst_desc()};
+    return {Primitive::make<decltype(desc), Weights>(desc),
+            desc.src_desc(),
+            desc.diff_weights_desc(),
+            desc.diff_dst_desc(),
+            {}};
   });
 }
 

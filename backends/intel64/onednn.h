@@ -103,7 +103,7 @@ struct ConvDesc {
 
 struct Conv {
   Primitive primitive;
-  Md x, w, y;  // with what was left open (any) chosen
+  Md x, w, y, b;  // with what was left open (any) chosen
 };
 // Throws CTN_EUNSUPPORTED where oneDNN has no such kernel.
 Conv make_conv(Direction direction, Algorithm algorithm, const ConvDesc& desc);

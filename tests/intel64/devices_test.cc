@@ -7,25 +7,12 @@
 #include <set>
 #include <string>
 
-#include "main.h"
+#include "support.h"
 
 using namespace catena;
+using namespace intel64_test;
 
 namespace {
-
-using Floats = std::vector<float>;
-
-Floats numbers(const Shape& shape, uint32_t seed) {
-  size_t n = 1;
-  for (const int64_t d : shape) n *= static_cast<size_t>(d);
-  Floats v(n);
-  for (uint32_t i = 0; i < n; ++i)
-    v[i] = static_cast<float>((i * 2654435761u + seed * 40503u) >> 8 & 0xffff) / 65536.0f - 0.5f;
-  return v;
-}
-Variable filled(const Shape& shape, uint32_t seed) {
-  return Variable(Array::from(numbers(shape, seed), shape));
-}
 
 ctn_device device(const Context& ctx, const char* name) {
   ctn_device d{};
@@ -70,16 +57,6 @@ struct Net : Chain {
     return out(F::max_pooling_2d(F::relu(b1(c1(x))), 2));
   }
 };
-
-double distance(const Floats& a, const Floats& b) {
-  REQUIRE(a.size() == b.size());
-  double most = 0, apart = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    most = std::max(most, std::abs(static_cast<double>(b[i])));
-    apart = std::max(apart, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
-  }
-  return apart / std::max(most, 1e-30);
-}
 
 Floats weights(const Link& net) {
   Floats all;

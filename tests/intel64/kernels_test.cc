@@ -9,26 +9,12 @@
 #include <set>
 #include <string>
 
-#include "main.h"
+#include "support.h"
 
 using namespace catena;
+using namespace intel64_test;
 
 namespace {
-
-using Inputs = std::vector<Variable>;
-using Floats = std::vector<float>;
-
-Floats numbers(const Shape& shape, uint32_t seed) {
-  size_t n = 1;
-  for (const int64_t d : shape) n *= static_cast<size_t>(d);
-  Floats v(n);
-  for (uint32_t i = 0; i < n; ++i)
-    v[i] = static_cast<float>((i * 2654435761u + seed * 40503u) >> 8 & 0xffff) / 65536.0f - 0.5f;
-  return v;
-}
-Variable filled(const Shape& shape, uint32_t seed) {
-  return Variable(Array::from(numbers(shape, seed), shape));
-}
 
 struct Row {
   const char* name;
@@ -36,14 +22,6 @@ struct Row {
   Variable (*call)(const Inputs& in);
   std::vector<std::string> kernels;  // that must run on intel64
 };
-
-// x behind a convolution with ones on the diagonal: the same numbers, in blocks.
-Variable in_blocks(const Variable& x) {
-  const int64_t c = x.shape()[1];
-  Floats w(static_cast<size_t>(c * c), 0.0f);
-  for (int64_t i = 0; i < c; ++i) w[static_cast<size_t>(i * c + i)] = 1;
-  return F::convolution_2d(x, Variable(Array::from(w, {c, c, 1, 1}), false));
-}
 
 const std::vector<std::string> kConv = {"convolution_2d", "convolution_2d_weights",
                                         "deconvolution_2d"};
@@ -83,6 +61,10 @@ const Row kRows[] = {
     {"channels that do not fill a block",
      {{4, 24, 10, 10}, {40, 24, 3, 3}, {40}},
      [](const Inputs& in) { return F::relu(F::convolution_2d(in[0], in[1], in[2])); },
+     kConv},
+    {"one image, in parts of filters",
+     {{1, 64, 20, 20}, {80, 64, 3, 3}, {80}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2], {.pad = 1}); },
      kConv},
     {"a first layer",
      {{4, 3, 20, 20}, {16, 3, 7, 7}, {16}},
@@ -200,17 +182,6 @@ Result run(const Row& row, const char* device, int threads = 2) {
   result.arrays.push_back(y.array().to_vector<float>());
   for (const Variable& x : in) result.arrays.push_back(x.grad().array().to_vector<float>());
   return result;
-}
-
-// The largest difference, beside the largest number.
-double distance(const Floats& a, const Floats& b) {
-  REQUIRE(a.size() == b.size());
-  double most = 0, apart = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    most = std::max(most, std::abs(static_cast<double>(b[i])));
-    apart = std::max(apart, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
-  }
-  return apart / std::max(most, 1e-30);
 }
 
 }  // namespace

@@ -6,22 +6,12 @@
 #include <functional>
 #include <string>
 
-#include "main.h"
+#include "support.h"
 
 using namespace catena;
+using namespace intel64_test;
 
 namespace {
-
-using Floats = std::vector<float>;
-
-Variable filled(const Shape& shape, uint32_t seed) {
-  size_t n = 1;
-  for (const int64_t d : shape) n *= static_cast<size_t>(d);
-  Floats v(n);
-  for (uint32_t i = 0; i < n; ++i)
-    v[i] = static_cast<float>((i * 2654435761u + seed * 40503u) >> 8 & 0xffff) / 65536.0f - 0.5f;
-  return Variable(Array::from(v, shape));
-}
 
 L::Convolution2D conv(int in, int out, int ksize, int stride = 1, bool bias = true) {
   return L::Convolution2D(in, out, ksize, {.stride = stride, .pad = ksize / 2, .nobias = !bias});
@@ -94,14 +84,6 @@ std::vector<uint64_t> reorders(int64_t side) {
     each.push_back(ctx.memory().reorders - before);
   }
   return each;
-}
-
-// x behind a convolution with ones on the diagonal: the same numbers, in blocks.
-Variable in_blocks(const Variable& x) {
-  const int64_t c = x.shape()[1];
-  Floats w(static_cast<size_t>(c * c), 0.0f);
-  for (int64_t i = 0; i < c; ++i) w[static_cast<size_t>(i * c + i)] = 1;
-  return F::convolution_2d(x, Variable(Array::from(w, {c, c, 1, 1}), false));
 }
 
 bool has_blocks() {

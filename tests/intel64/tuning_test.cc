@@ -10,22 +10,12 @@
 #include <iterator>
 #include <string>
 
-#include "main.h"
+#include "support.h"
 
 using namespace catena;
+using namespace intel64_test;
 
 namespace {
-
-using Floats = std::vector<float>;
-
-Variable filled(const Shape& shape, uint32_t seed) {
-  size_t n = 1;
-  for (const int64_t d : shape) n *= static_cast<size_t>(d);
-  Floats v(n);
-  for (uint32_t i = 0; i < n; ++i)
-    v[i] = static_cast<float>((i * 2654435761u + seed * 40503u) >> 8 & 0xffff) / 65536.0f - 0.5f;
-  return Variable(Array::from(v, shape));
-}
 
 // A file that goes with the test.
 struct File {

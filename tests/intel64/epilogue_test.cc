@@ -1,0 +1,137 @@
+// Convolutions that take up what follows them, where no graph is recorded: values beside those of
+// the cpu backend, which calls were taken up, equal bits on any number of threads.
+#include <functional>
+#include <string>
+
+#include "support.h"
+
+using namespace catena;
+using namespace intel64_test;
+
+namespace {
+
+struct Row {
+  const char* name;
+  std::vector<Shape> shapes;
+  Variable (*call)(const Inputs& in);
+  int followers;  // calls that were taken up
+};
+
+Variable conv(const Inputs& in) {
+  return F::convolution_2d(in_blocks(in[0]), in[1], in[2], {.pad = 1});
+}
+Variable norm(Input x, const Inputs& in, size_t k = 3) {
+  return F::fixed_batch_normalization(std::move(x), in[k], in[k + 1], in[k + 2], in[k + 3],
+                                      {.eps = 1});
+}
+
+const std::vector<Shape> kNorm = {{5, 32, 12, 14}, {48, 32, 3, 3}, {48}, {48}, {48}, {48}, {48},
+                                  {5, 48, 12, 14}};
+
+const Row kRows[] = {
+    {"relu",
+     {{3, 32, 12, 14}, {48, 32, 3, 3}, {48}},
+     [](const Inputs& in) { return F::relu(conv(in)); },
+     1},
+    {"relu of a small first layer",
+     {{4, 3, 20, 20}, {16, 3, 7, 7}, {16}},
+     [](const Inputs& in) {
+       return F::relu(F::convolution_2d(in[0], in[1], in[2], {.stride = 2, .pad = 3}));
+     },
+     1},
+    {"normalization", kNorm, [](const Inputs& in) { return norm(conv(in), in); }, 1},
+    {"normalization, relu", kNorm, [](const Inputs& in) { return F::relu(norm(conv(in), in)); }, 2},
+    {"normalization, a sum, relu", kNorm,
+     [](const Inputs& in) { return F::relu(norm(conv(in), in) + in[7]); }, 3},
+    {"a sum the other way round, in blocks", kNorm,
+     [](const Inputs& in) {
+       const Variable other = in_blocks(in[7]);
+       return in_blocks(F::relu(other + norm(conv(in), in))) + other;
+     },
+     4},
+    {"two convolutions and their sum", kNorm,
+     [](const Inputs& in) {
+       Variable a = norm(conv(in), in);
+       return F::relu(norm(conv(in), in) + std::move(a));
+     },
+     4},
+    {"no bias, one image, parts of filters",
+     {{1, 64, 20, 20}, {80, 64, 3, 3}, {80}, {80}, {80}, {80}, {1, 80, 20, 20}},
+     [](const Inputs& in) {
+       Variable y = F::convolution_2d(in_blocks(in[0]), in[1], {.pad = 1});
+       return F::relu(norm(std::move(y), in, 2) + in[6]);
+     },
+     3},
+    {"groups",
+     {{2, 64, 9, 9}, {32, 32, 3, 3}, {32}, {32}, {32}, {32}, {32}},
+     [](const Inputs& in) {
+       return F::relu(norm(F::convolution_2d(in[0], in[1], in[2], {.pad = 1, .groups = 2}), in));
+     },
+     2},
+    {"what comes after relu stays on its own", kNorm,
+     [](const Inputs& in) { return F::relu(conv(in)) + in[7]; }, 1},
+    {"another activation stays on its own", kNorm,
+     [](const Inputs& in) { return F::tanh(norm(conv(in), in)); }, 1},
+    {"one normalization, not two", kNorm,
+     [](const Inputs& in) { return norm(norm(conv(in), in), in); }, 1},
+};
+
+struct Result {
+  Floats y;
+  int followers = 0;
+};
+
+Result run(const Row& row, const char* device, int threads = 2) {
+  Result result;
+  std::function<void(int, std::string_view, std::string_view)> log = [&](int, std::string_view,
+                                                                         std::string_view text) {
+    if (text.ends_with(": follows convolution_2d")) ++result.followers;
+  };
+  const Context ctx(ContextOptions{
+      .device = device, .threads = threads, .log = &log, .log_level = CTN_LOG_DEBUG});
+  const no_backprop_mode off;
+  Inputs in;
+  uint32_t seed = 0;
+  for (const Shape& shape : row.shapes) in.push_back(filled(shape, seed++));
+  result.y = row.call(in).array().to_vector<float>();
+  CHECK(row.call(in).array().to_vector<float>() == result.y);  // with filters that were kept
+  result.followers /= 2;
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("convolutions that take up what follows give what the cpu backend gives") {
+  for (const Row& row : kRows) {
+    INFO(std::string(row.name));
+    const Result ours = run(row, "intel64");
+    CHECK(distance(ours.y, run(row, "cpu").y) < 1e-5);
+    CHECK(ours.followers == row.followers);
+    for (const int threads : {1, 3, 8}) CHECK(run(row, "intel64", threads).y == ours.y);
+  }
+}
+
+TEST_CASE("kept filters follow what they are made of") {
+  const Context ctx("intel64");
+  const no_backprop_mode off;
+  Inputs in;
+  uint32_t seed = 0;
+  for (const Shape& shape : kNorm) in.push_back(filled(shape, seed++));
+  const auto value = [&] { return F::relu(norm(conv(in), in)).array().to_vector<float>(); };
+  const Floats first = value();
+  for (const size_t k : {1, 2, 3, 4, 5, 6}) {  // the filters, the bias, the statistics
+    INFO(k);
+    const Array kept = in[k].array();
+    in[k] = Variable(Array::full(kept.shape(), 0.25));
+    const Floats changed = value();
+    CHECK(changed != first);
+    in[k] = Variable(kept);
+    CHECK(value() == first);
+    Array written = kept;  // in place
+    const Floats before = written.to_vector<float>();
+    written.fill(0.25);
+    CHECK(value() == changed);
+    written.assign(Array::from(before, kept.shape()));
+    CHECK(value() == first);
+  }
+}
