@@ -123,7 +123,11 @@ void multiply(Device& d, const Product& p) {
   Handle& h = handles[d.index];
   const Types t = types_of(p.dtype, p.tf32);
   const int m = small(p.m), n = small(p.n), k = small(p.k);
-  const int lda = p.trans_a ? m : k, ldb = p.trans_b ? k : n;
+  const int lda = p.ld_a ? small(p.ld_a) : p.trans_a ? m : k;
+  const int ldb = p.ld_b ? small(p.ld_b) : p.trans_b ? k : n;
+  const int ldc = p.ld_c ? small(p.ld_c) : n;
+  const cudaDataType_t result =
+      p.float32_c && t.compute != CUBLAS_COMPUTE_64F ? CUDA_R_32F : t.data;
   const float one = 1, rest = p.add ? 1 : 0;
   const double one64 = 1, rest64 = p.add ? 1 : 0;
   const bool wide = t.compute == CUBLAS_COMPUTE_64F;
@@ -134,7 +138,8 @@ void multiply(Device& d, const Product& p) {
         blas().gemm(ready(d, h), op(p.trans_b), op(p.trans_a), n, m, k,
                     wide ? static_cast<const void*>(&one64) : &one, p.b, t.data, ldb, p.step_b, p.a,
                     t.data, lda, p.step_a, wide ? static_cast<const void*>(&rest64) : &rest, p.c,
-                    t.data, n, p.m * p.n, small(p.count), t.compute, CUBLAS_GEMM_DEFAULT),
+                    result, ldc, p.step_c ? p.step_c : p.m * p.n, small(p.count), t.compute,
+                    CUBLAS_GEMM_DEFAULT),
         "a product");
 }
 

@@ -11,7 +11,8 @@ const std::string& blas_why();
 
 // c[k] = op(a[k]) * op(b[k]) (+ c[k]) for `count` pairs: m x n from m x k and k x n, all in C
 // order. 16-bit floats are summed in float32. step: elements from one matrix to the next, 0 shares
-// it. tf32: factors of float32 may be rounded to TF32.
+// it (c: 0 is m * n). ld: elements from one stored row to the next, 0: there are none between.
+// tf32: factors of float32 may be rounded to TF32. float32_c: c is that of 16-bit factors too.
 struct Product {
   ctn_dtype dtype;
   int64_t m, n, k, count;
@@ -24,6 +25,8 @@ struct Product {
   void* c;
   bool add;
   bool tf32 = false;
+  int64_t ld_a = 0, ld_b = 0, ld_c = 0, step_c = 0;
+  bool float32_c = false;
 };
 void multiply(Device& d, const Product& p);
 

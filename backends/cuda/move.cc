@@ -58,6 +58,23 @@ void concat(const Run& run) {
   d.recent.add("concat");
 }
 
+// Of arrays that were in a layout of ours: parts of plain ones are views.
+void split_axis(const Run& run) {
+  Device& d = device_of(run);
+  const Tensor x = run.in(0);
+  const int64_t item = sdk::dtype_bytes(x.dtype());
+  const int axis = sdk::wrap_axis(run.i(attr::split_axis::axis), x.ndim());
+  const Dims from = in_bytes(x.strides(), item);
+  const char* src = x.data<char>();
+  for (int k = 0; k < run.n_out(); ++k) {
+    const Tensor y = run.out(k);
+    const Dims to = in_bytes(sdk::c_strides(y.shape()).span(), item);
+    copy_strided(d, y.shape(), item, y.data(), to.span(), src, from.span());
+    src += y.shape(axis) * from[axis];
+  }
+  d.recent.add("split_axis");
+}
+
 void put_slice(const Run& run) {
   Device& d = device_of(run);
   const Tensor x = run.in(0), y = run.out(0);
@@ -183,6 +200,7 @@ void copy_strided(Device& d, std::span<const int64_t> shape, int64_t item, void*
 ctn_status register_move(const ctn_host* host, ctn_plugin plugin) {
   return add_kernels(host, plugin,
                      {{"concat", sdk::kernel<concat>, CTN_KERNEL_STRIDED},
+                      {"split_axis", sdk::kernel<split_axis>, CTN_KERNEL_STRIDED},
                       {"put_slice", sdk::kernel<put_slice>, CTN_KERNEL_STRIDED},
                       {"take", sdk::kernel<take>},
                       {"put_add", sdk::kernel<put_add>},

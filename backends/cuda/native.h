@@ -61,6 +61,9 @@ inline bool rounds_factors(const sdk::Call& c) {
 // As the prelude calls the type of an element, and that of an integer that counts or names.
 const char* type_name(ctn_dtype dtype);
 const char* index_name(ctn_dtype dtype);
+// What a kernel that computes no place beyond `most` counts with: division in 32 bits is several
+// times as fast.
+inline const char* count_type(double most) { return most < (1 << 30) ? "i32" : "i64"; }
 
 // Zeros, in the order of the stream.
 void fill_zero(Device& d, void* p, int64_t bytes);
@@ -81,29 +84,39 @@ ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
 
 // The texts, and the files of kernels.
 extern const Text kChannelsLastKernels;
+extern const Text kConvKernels;
 extern const Text kDnnNormKernels;
 extern const Text kLossKernels;
+extern const Text kLrnKernels;
 extern const Text kMoveKernels;
 extern const Text kNoiseKernels;
 extern const Text kNormLastKernels;
+extern const Text kNormKernels;
+extern const Text kPoolingKernels;
 extern const Text kSoftmaxKernels;
 extern const Text kWidenKernels;
 inline constexpr const Text* kTexts[] = {
-    &kChannelsLastKernels, &kDnnNormKernels,  &kLossKernels,    &kMoveKernels,
-    &kNoiseKernels,        &kNormLastKernels, &kSoftmaxKernels, &kWidenKernels,
+    &kChannelsLastKernels, &kConvKernels,    &kNormLastKernels, &kDnnNormKernels,
+    &kLossKernels,         &kLrnKernels,     &kMoveKernels,     &kNoiseKernels,
+    &kNormKernels,         &kPoolingKernels, &kSoftmaxKernels,  &kWidenKernels,
 };
 
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_conv(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_dnn(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_loss(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_matmul(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_move(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_noise(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_norm_last(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_lrn(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_norm(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_pooling(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_softmax(const ctn_host* host, ctn_plugin plugin);
 inline constexpr RegisterFn kKernelFiles[] = {
-    register_dnn,   register_loss,      register_matmul,  register_move,
-    register_noise, register_norm_last, register_softmax, nullptr,  // ends the list
+    register_conv,      register_dnn,     register_loss,    register_matmul,
+    register_move,      register_noise,   register_lrn,     register_norm,
+    register_norm_last, register_pooling, register_softmax, nullptr,  // ends the list
 };
 
 }  // namespace catena::cuda

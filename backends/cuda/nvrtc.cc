@@ -137,11 +137,14 @@ std::vector<std::string> nvrtc_options(int major, int minor) {
           "--ftz=false"};
 }
 
-Image nvrtc_compile(const std::string& source, int major, int minor) {
+Image nvrtc_compile(const std::string& source, int major, int minor,
+                    const std::vector<std::string>& more) {
   const Nvrtc& n = nvrtc();
   if (!n.why.empty()) sdk::fail(CTN_EUNSUPPORTED, "cuda: ", n.why);
   Program program(source);
-  program.compile(nvrtc_options(major, minor), source);
+  std::vector<std::string> options = nvrtc_options(major, minor);
+  options.insert(options.end(), more.begin(), more.end());
+  program.compile(options, source);
   Image image;
   image.of = target(major, minor);
   const bool exact = image.of.starts_with("sm_");

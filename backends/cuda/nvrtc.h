@@ -22,7 +22,8 @@ const std::string& nvrtc_version();
 std::vector<std::string> nvrtc_options(int major, int minor);
 
 // Throws sdk::Error: CTN_EUNSUPPORTED without NVRTC, CTN_EINTERNAL with the compiler's log if it
-// refuses the source.
-Image nvrtc_compile(const std::string& source, int major, int minor);
+// refuses the source. more: options that the code's key says nothing of.
+Image nvrtc_compile(const std::string& source, int major, int minor,
+                    const std::vector<std::string>& more = {});
 
 }  // namespace catena::cuda

@@ -52,11 +52,11 @@ inline std::string difference(const Floats& got, const Floats& want, double tole
   return "";
 }
 
-// Inputs in turn have the dtypes of `mixed`.
+// Inputs in turn have the dtypes of `mixed`. loose: how many times less close than usual.
 inline void compare_mixed(const char* name, const std::vector<Shape>& shapes, const Body& body,
-                          const std::vector<ctn_dtype>& mixed) {
+                          const std::vector<ctn_dtype>& mixed, double loose = 1) {
   const auto want = run("cpu", mixed, shapes, body), got = run("cuda", mixed, shapes, body);
-  const double tolerance = mixed[0].bits == 16 ? 4e-3 : 1e-5;
+  const double tolerance = loose * (mixed[0].bits == 16 ? 4e-3 : 1e-5);
   REQUIRE(got.size() == want.size());
   for (size_t k = 0; k < got.size(); ++k) {
     const std::string text = difference(got[k], want[k], tolerance);
@@ -67,8 +67,9 @@ inline void compare_mixed(const char* name, const std::vector<Shape>& shapes, co
 }
 
 inline void compare(const char* name, const std::vector<Shape>& shapes, const Body& body,
-                    const std::vector<ctn_dtype>& dtypes = {float16, float32, float64}) {
-  for (const ctn_dtype dtype : dtypes) compare_mixed(name, shapes, body, {dtype});
+                    const std::vector<ctn_dtype>& dtypes = {float16, float32, float64},
+                    double loose = 1) {
+  for (const ctn_dtype dtype : dtypes) compare_mixed(name, shapes, body, {dtype}, loose);
 }
 
 }  // namespace cuda_test

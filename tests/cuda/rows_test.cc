@@ -50,7 +50,8 @@ TEST_CASE("softmax") {
 }
 
 TEST_CASE("softmax of what is not finite") {
-  constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::nanf("");
+  constexpr float kInf = std::numeric_limits<float>::infinity(),
+                  kNan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<Floats> rows = {{-kInf, 1, 2, -kInf, 3},
                                     {-kInf, -kInf, -kInf, -kInf, -kInf},
                                     {1, kInf, 2, 3, kInf},

@@ -24,11 +24,11 @@ struct Job {
   const void *a, *b;
   void* c;
   long long step_a, step_b, step_c;
-  cudaDataType_t type;
+  cudaDataType_t type, type_c;
 };
 
-double read(const Job& j, const void* p, long long at) {
-  switch (j.type) {
+double read(cudaDataType_t type, const void* p, long long at) {
+  switch (type) {
     case CUDA_R_64F: return static_cast<const double*>(p)[at];
     case CUDA_R_16BF:
       return static_cast<double>(widen_bfloat16(static_cast<const uint16_t*>(p)[at]));
@@ -39,7 +39,7 @@ double read(const Job& j, const void* p, long long at) {
 
 void write(const Job& j, long long at, double v) {
   const auto f = static_cast<float>(v);
-  switch (j.type) {
+  switch (j.type_c) {
     case CUDA_R_64F: static_cast<double*>(j.c)[at] = v; break;
     case CUDA_R_16BF: static_cast<uint16_t*>(j.c)[at] = narrow_bfloat16(f); break;
     case CUDA_R_16F: static_cast<uint16_t*>(j.c)[at] = narrow_float16(f); break;
@@ -58,10 +58,11 @@ void run(void* arg) {
                                                         : i + static_cast<long long>(row) * j->lda;
           const long long at_b = j->op_b == CUBLAS_OP_N ? i + static_cast<long long>(col) * j->ldb
                                                         : col + static_cast<long long>(i) * j->ldb;
-          sum += read(*j, j->a, p * j->step_a + at_a) * read(*j, j->b, p * j->step_b + at_b);
+          sum +=
+              read(j->type, j->a, p * j->step_a + at_a) * read(j->type, j->b, p * j->step_b + at_b);
         }
         const long long at = p * j->step_c + row + static_cast<long long>(col) * j->ldc;
-        const double old = j->beta == 0 ? 0 : read(*j, j->c, at);
+        const double old = j->beta == 0 ? 0 : read(j->type_c, j->c, at);
         write(*j, at, j->alpha * sum + j->beta * old);
       }
     }
@@ -101,7 +102,8 @@ EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
                 : static_cast<double>(*static_cast<const float*>(p));
   };
   const bool fits = lda >= (op_a == CUBLAS_OP_N ? m : k) && ldb >= (op_b == CUBLAS_OP_N ? k : n) &&
-                    ldc >= m && m > 0 && n > 0 && k > 0 && type_a == type_b && type_b == type_c &&
+                    ldc >= m && m > 0 && n > 0 && k > 0 && type_a == type_b &&
+                    (type_c == type_b || (type_c == CUDA_R_32F && !wide)) &&
                     wide == (type_a == CUDA_R_64F);
   if (!fits) return CUBLAS_STATUS_INVALID_VALUE;
   last_compute = compute;
@@ -110,7 +112,7 @@ EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
       reinterpret_cast<decltype(&fake_cuda_enqueue)>(dlsym(driver, "fake_cuda_enqueue"));
   enqueue(h->stream, run,
           new Job{op_a, op_b, m, n, k, lda, ldb, ldc, count, scalar(alpha), scalar(beta), a, b, c,
-                  step_a, step_b, step_c, type_a},
+                  step_a, step_b, step_c, type_a, type_c},
           [](void* job) { delete static_cast<Job*>(job); });
   return CUBLAS_STATUS_SUCCESS;
 }
