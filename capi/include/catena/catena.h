@@ -262,7 +262,10 @@ CTN_API ctn_context CTN_CALL ctn_array_context(ctn_array a);
 
 /* Calls op on in[n_in] (borrowed; NULL for an absent optional input). attrs[n_attrs] follow the
  * schema's order and may be cut short; CTN_ABSENT takes the default. out[n_out]: new, n_out as the
- * op gives (ctn_op_arity, or ctn_call_outputs when that is -1). */
+ * op gives (ctn_op_arity, or ctn_call_outputs when that is -1). Where no graph is recorded the work
+ * may wait until the result is looked at, an input is about to be written or the thread calls
+ * again; what fails then is returned to whoever looks. Release a result as soon as it was passed
+ * on: several calls may then be one run. */
 CTN_API ctn_status CTN_CALL ctn_call(ctn_context ctx, int32_t op, const ctn_variable* in,
                                      int32_t n_in, const ctn_value* attrs, int32_t n_attrs,
                                      ctn_variable* out, int32_t n_out);
