@@ -143,6 +143,7 @@ void Context::free_object(void* p, uint64_t bytes) noexcept {
 }
 
 uint64_t Context::trim() {
+  plans.clear();
   uint64_t bytes = objects_.trim();
   for (int32_t i = 0; i < device_count_.load(std::memory_order_acquire); ++i)
     bytes += devices_[static_cast<size_t>(i)].load()->memory->trim();

@@ -106,11 +106,11 @@ TEST_CASE("devices over one memory are told apart") {
     check(ctn_array_new_on(ctx.get(), intel64, {CTN_DT_FLOAT, 32, 1}, 1, &three, &made));
     CHECK(is_on(Array(made), ctx, "intel64"));
     // Nobody else's numbers.
-    ctn_array none = nullptr;
-    CHECK(ctn_array_to_device(a.get(), {CTN_DEV_CPU, 1}, &none) == CTN_EDEVICE);
-    CHECK(ctn_array_to_device(a.get(), {CTN_DEV_CPU, CTN_DEV_NEXT + 1}, &none) == CTN_EDEVICE);
-    CHECK(ctn_array_to_device(a.get(), {CTN_DEV_CPU, 9 * CTN_DEV_NEXT}, &none) == CTN_EDEVICE);
-    CHECK(ctn_array_to_device(a.get(), {CTN_DEV_CPU, -1}, &none) == CTN_EDEVICE);
+    ctn_array missing = nullptr;
+    CHECK(ctn_array_to_device(a.get(), {CTN_DEV_CPU, 1}, &missing) == CTN_EDEVICE);
+    CHECK(ctn_array_to_device(a.get(), {CTN_DEV_CPU, CTN_DEV_NEXT + 1}, &missing) == CTN_EDEVICE);
+    CHECK(ctn_array_to_device(a.get(), {CTN_DEV_CPU, 9 * CTN_DEV_NEXT}, &missing) == CTN_EDEVICE);
+    CHECK(ctn_array_to_device(a.get(), {CTN_DEV_CPU, -1}, &missing) == CTN_EDEVICE);
   }
 }
 

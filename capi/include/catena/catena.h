@@ -189,7 +189,7 @@ typedef struct ctn_device_stats {
 /* out->size must be set, as above. CTN_EDEVICE where the context has no such device. */
 CTN_API ctn_status CTN_CALL ctn_device_get_stats(ctn_context ctx, ctn_device device,
                                                  ctn_device_stats* out);
-/* Gives cached memory back. */
+/* Gives cached memory back, that of plans too: the next calls are planned anew. */
 CTN_API ctn_status CTN_CALL ctn_memory_trim(ctn_context ctx);
 
 /* Restarts the default random numbers. Here 0 is a seed like any other: it gives the same numbers
