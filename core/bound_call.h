@@ -113,7 +113,6 @@ class Outputs {
   static Array& source(const KernelCall& c, const ctn_out_spec& s) {
     return *c.in[static_cast<size_t>(s.source)];
   }
-  void begin_with(Array& input, Exec& exec);
   void open(const Plan* plan, Exec& exec);
   void written() const;
   bool empty() const;

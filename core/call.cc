@@ -329,9 +329,11 @@ void call_op(Context& ctx, const Op& op, std::span<Variable* const> in,
   const bool hooked = ctx.hook_count.load(std::memory_order_relaxed) != 0;
   if (hooked) run_hooks(ctx, CTN_HOOK_FORWARD_PRE, op.id, c.in);
   const bool may_wait = !hooked && !(c.flags & kDebug) && !capture_in(ctx);
-  if (!op.def.compose && ctx.waiting.any()) {
-    if (may_wait && follow(c, out)) return;
-    ctx.waiting.run_of_thread();
+  if (!op.def.compose) {
+    if (ctx.waiting.any()) {
+      if (may_wait && follow(c, out)) return;
+      ctx.waiting.run_of_thread();
+    }
     c.see_waiting();
   }
   run_now(c, may_wait, out);

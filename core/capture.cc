@@ -101,6 +101,8 @@ void Capture::replay() {
   const std::lock_guard lock(mutex_);
   const Backend& b = backend();
   if (drawn_ > 0) draw_again();
+  for (Storage* s : written_)
+    if (s->readers.load(std::memory_order_acquire) != 0) ctx_.waiting.run_all(s);
   checked_call("replay", [&] { return b.def.capture_replay(b.def.self, device_.id, work_); });
   for (Storage* s : written_) s->version.fetch_add(1, std::memory_order_relaxed);
   for (const Leaf& leaf : leaves_) {

@@ -27,6 +27,8 @@ void release_all(Derived* list) noexcept {
   while (list) std::exchange(list, list->next)->release();
 }
 
+constexpr size_t kMost = 8;  // of one array
+
 uint32_t version_of(const Storage& s) { return s.version.load(std::memory_order_relaxed); }
 
 }  // namespace
@@ -66,7 +68,7 @@ Ref<Derived> make_derived(Array& a, uint64_t key, uint64_t bytes) {
 void keep_derived(Array& a, Derived& d) noexcept {
   if (!is_whole(a) || !is_private(*a.storage)) return;
   Storage& s = *a.storage;
-  Derived* old = nullptr;
+  Derived *old = nullptr, *old_keys = nullptr;
   {
     std::lock_guard lock(s.ctx->layout_mutex);
     const uint32_t now = version_of(s);
@@ -75,8 +77,12 @@ void keep_derived(Array& a, Derived& d) noexcept {
     d.retain();
     d.next = s.derived;
     s.derived = &d;
+    Derived* last = &d;
+    for (size_t n = 1; n < kMost && last->next; ++n) last = last->next;
+    old_keys = std::exchange(last->next, nullptr);
   }
   release_all(old);
+  release_all(old_keys);
 }
 
 void drop_derived(Storage& s) noexcept { release_all(std::exchange(s.derived, nullptr)); }

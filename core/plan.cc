@@ -68,6 +68,11 @@ bool make_key(std::vector<uint64_t>& key, const Kernel& kernel, const ctn_call_i
   return add_attrs(call.attrs, call.n_attrs);
 }
 
+bool alike(const ctn_dltensor& a, const ctn_dltensor& b) {
+  return a.ndim == b.ndim && dtype_index(a.dtype) == dtype_index(b.dtype) &&
+         std::equal(a.shape, a.shape + std::max(a.ndim, 0), b.shape);
+}
+
 }  // namespace
 
 Plan::Plan(const Kernel& kernel, const ctn_call_info& call)
@@ -82,9 +87,10 @@ Plan::Plan(const Kernel& kernel, const ctn_call_info& call)
   check_status(kernel.def.plan(kernel.def.self, &call, &plan_), "plan");
   try {
     const uint32_t onto = plan_.onto;
-    if (onto && (call.n_out != 1 || onto > n_in_ || layouts_[onto - 1] != layouts_[n_in_]))
+    if (onto && (call.n_out != 1 || onto > n_in_ || layouts_[onto - 1] != layouts_[n_in_] ||
+                 !alike(call.in[onto - 1].t, call.out[0].t)))
       fail(CTN_EINTERNAL, "plan: onto is " + std::to_string(onto) +
-                              ", which is no input in the layout of the one output");
+                              ", which is no input like the one output and in its layout");
     to_context(call.ctx)->take(plan_.state_bytes);
   } catch (...) {
     drop();

@@ -213,17 +213,6 @@ const Kernel& choose_kernel(const KernelCall& c, Outputs& outs) {
 
 // ---- running
 
-// Output 0 begins as a copy of `input`, or in its memory if nobody else could see it change.
-void Outputs::begin_with(Array& input, Exec& exec) {
-  if (took_input) return;
-  const ctn_tensor& to = tensors_[0];
-  ctn_tensor from{};
-  input.describe(from.t);
-  from.layout = to.layout;
-  from.t.data = to.layout ? packed_data(input, to.layout, exec) : input.data();
-  copy_tensor(exec, from, to, input.bytes());
-}
-
 void run_kernel(const KernelCall& c, const Kernel& kernel, Outputs& outs) {
   if (outs.empty()) return outs.make(c, nullptr);
   ctn_run run{};
@@ -242,13 +231,15 @@ void run_kernel(const KernelCall& c, const Kernel& kernel, Outputs& outs) {
     if (plan->scratch_bytes()) run.scratch = exec.scratch(plan->scratch_bytes());
   }
   Array* const onto = plan && plan->onto() ? c.in[plan->onto() - 1] : nullptr;
-  if (onto && &onto->device() == &c.device && is_unshared(*onto)) {
+  // The one reference to an input of a call that did not wait is that of a variable.
+  if (onto && !c.followers.empty() && &onto->device() == &c.device && is_unshared(*onto)) {
     outs.arrays[0] = Ref<Array>::share(onto);
     outs.took_input = true;
   }
   outs.make(c, plan.get());
   outs.open(plan.get(), exec);
-  if (onto) outs.begin_with(*onto, exec);
+  if (onto && !outs.took_input)
+    copy_tensor(exec, call.in[plan->onto() - 1], call.out[0], onto->bytes());
   check_op(kernel.def.run(kernel.def.self, &run), c.op);
   outs.written();
   exec.keep();

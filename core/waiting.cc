@@ -113,8 +113,9 @@ Ref<Array> Waiting::run_chain(const Chain& chain) {
   Outputs outs(like);
   try {
     run_kernel(joined.call(first), *first.kernel_, outs);
-  } catch (...) {
-    if (outs.took_input) lost_ = std::current_exception();  // an input is gone
+  } catch (const Error& e) {
+    // an input is gone; without memory a kernel has not written yet
+    if (outs.took_input && e.code() != CTN_ENOMEM) lost_ = std::current_exception();
     throw;
   }
   return outs.arrays[0];
@@ -125,14 +126,24 @@ void Waiting::run_locked() {
   if (ran_) return;
   std::optional<ConfigScope> as_called;
   if (ctx_.config().flags() != flags_) as_called.emplace(ctx_.config(), ~uint64_t{0}, flags_);
-  {
+  try {
     Locks locks;
     // what somebody else can look at is computed on its own
     const Chain chain = lock_chain(locks, [](const Array& a) { return is_unshared(a); });
+    thread_ = 0;  // what a callback calls meanwhile does not come back here
+    for (Waiting* w : chain) w->thread_ = 0;
     result_ = chain.size() > 1 ? run_chain(chain) : call_now(ctx_, op_, in_, attrs_.get());
     for (Waiting* w : chain) w->ran_ = true;
     ran_ = true;
+  } catch (...) {
+    if (lost_) leave();
+    throw;
   }
+  leave();
+}
+
+// Nothing will be run any more.
+void Waiting::leave() noexcept {
   forget_inputs();
   ctx_.waiting.remove(*this);
 }
@@ -244,9 +255,11 @@ bool keeps_shape(const Call& c, const Array& like) {
   if (op.out.size() != 1 || op.def.count) return false;
   if (!op.row) return Outputs(c.for_kernel(), 1).is_like(like.shape(), like.dtype);
   if (op.row->is_reduction() || op.out[0].like < 0) return false;
+  for (const ctn_value& v : c.attrs())
+    if (v.kind == CTN_DTYPE) return false;
   std::vector<int64_t> joined;
   for (const Array* a : c.arrays()) {
-    if (a->dtype != like.dtype || !broadcast_shapes(a->shape(), like.shape(), joined) ||
+    if (!a || a->dtype != like.dtype || !broadcast_shapes(a->shape(), like.shape(), joined) ||
         !std::ranges::equal(joined, like.shape()))
       return false;
   }
@@ -301,8 +314,10 @@ bool follow(Call& c, std::span<Variable*> out) {
   int32_t yes = 0;
   check_op(kernel->def.absorb(kernel->def.self, &info, &joined.followers.back(), &yes), c.op);
   if (!yes) return false;
+  const std::string& base = chain.back()->op_.name;
+  locks.clear();
   if (c.ctx.logs(CTN_LOG_DEBUG))
-    c.ctx.log(CTN_LOG_DEBUG, "kernel", c.op.name + ": follows " + chain.back()->op_.name);
+    c.ctx.log(CTN_LOG_DEBUG, "kernel", c.op.name + ": follows " + base);
   out[0] = put_off(c, nullptr, position, last.shape(), last.dtype);
   return true;
 }

@@ -1,8 +1,10 @@
 // Calls that wait. Where no graph is recorded, the last call of a thread is put off if its kernel
 // could do the next one too (ctn_kernel_def::absorb): convolution, normalization, addition and relu
 // become one run. Its output is an array without data; whoever needs the data runs the call, and
-// so does whoever is about to write something that it reads. Nothing of this can be seen from
-// outside but the time at which work is done and failures are told. Knows no op.
+// so does whoever is about to write something that it reads. What can be seen of it from outside:
+// when work is done and failures are told, and the rounding of a kernel that does several calls.
+// Callbacks that a run meets (logs, allocators) may make calls, but not look at what is being
+// computed. Knows no op.
 #pragma once
 #ifndef CATENA_CORE
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
@@ -54,6 +56,7 @@ class Waiting {
   template <class Wanted>
   Chain lock_chain(Locks& locks, Wanted wanted);
   Ref<Array> run_chain(const Chain& chain);
+  void leave() noexcept;
   void forget_inputs() noexcept;
 
   std::atomic<int32_t> refs_{1};

@@ -263,12 +263,14 @@ std::string list(std::span<const int64_t> numbers) {
 }
 
 // Names the kind of call in files of decisions.
-std::string name_of(Direction direction, const ConvSides& s, const ConvGeometry& g, bool bias) {
+std::string name_of(Direction direction, const ConvSides& s, const ConvGeometry& g, bool bias,
+                    const Epilogue& e) {
   static constexpr const char* kNames[] = {"forward", "data", "weights"};
   return sdk::text("convolution ", kNames[static_cast<int>(direction)], " float32 x ",
                    list(s.x.shape()), " W ", list(s.w.shape()), " y ", list(s.y.shape()),
                    " stride ", list(g.stride), " dilate ", list(g.dilate), " pad ", list(g.low),
-                   " ", list(g.high), " groups ", g.groups, bias ? " bias" : "");
+                   " ", list(g.high), " groups ", g.groups, bias ? " bias" : "",
+                   e.adds() ? " sum" : "", e.relu ? " relu" : "");
 }
 
 void tell(ctn_context ctx, std::string_view name, std::string_view choice, const char* why) {
@@ -329,7 +331,8 @@ bool ConvPlan::build_decided(const sdk::Call& c, const ConvSides& s, const ConvG
 // A decision that was loaded and cannot be followed counts as none.
 void ConvPlan::build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                              std::span<const Choice> choices) {
-  const std::string name = name_of(direction_, s, g, direction_ == Direction::kForward && c.has(2));
+  const bool bias = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
+  const std::string name = name_of(direction_, s, g, bias, epilogue_);
   const std::string_view decided = find_decision(c.context(), name);
   if (!decided.empty() && build_decided(c, s, g, choices, decided))
     return tell(c.context(), name, decided, "as decided before");

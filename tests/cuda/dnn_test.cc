@@ -134,7 +134,7 @@ TEST_CASE("cudnn_deterministic chooses among those that are") {
   fake.computes([&] { step(x, w); });
   CHECK(fake.get("data") == 1);
   CHECK(fake.get("filter") == 1);
-  const using_config none("max_workspace_size", int64_t{0});
+  const using_config nothing("max_workspace_size", int64_t{0});
   const std::string log = kernel_log([&] {
     const using_config same("cudnn_deterministic", true), little("max_workspace_size", int64_t{0});
     try {

@@ -68,6 +68,20 @@ const Row kRows[] = {
        return F::relu(norm(F::convolution_2d(in[0], in[1], in[2], {.pad = 1, .groups = 2}), in));
      },
      2},
+    {"a transposed addend",
+     {{5, 32, 14, 12}, {48, 32, 3, 3}, {48}, {5, 48, 12, 14}},
+     [](const Inputs& in) {
+       const Variable view = F::transpose(in[3], {.axes = {0, 1, 3, 2}});
+       return F::relu(conv(in) + view);
+     },
+     2},
+    {"a broadcast addend",
+     {{5, 32, 12, 14}, {48, 32, 3, 3}, {48}, {1, 48, 1, 1}},
+     [](const Inputs& in) {
+       const Variable wide = F::broadcast_to(in[3], Value({5, 48, 12, 14}));
+       return conv(in) + wide;
+     },
+     1},
     {"what comes after relu stays on its own", kNorm,
      [](const Inputs& in) { return F::relu(conv(in)) + in[7]; }, 1},
     {"another activation stays on its own", kNorm,

@@ -50,6 +50,18 @@ void set_global(const Context& ctx, const char* key, bool value) {
 
 }  // namespace
 
+TEST_CASE("an argument may replace the variable that another one names") {
+  const Context ctx("cpu");
+  Variable h(Array::of<float>({1, 2}));
+  const auto step = [&] {
+    h = F::square(h);
+    return h;
+  };
+  CHECK(F::add2(h, step()).array().to_vector<float>().size() == 2);
+  Variable x(Array::of<float>({3}));
+  CHECK((x + (x = F::square(x))).item() >= 12);
+}
+
 TEST_CASE("the current context is the last one of which an object is there") {
   const Context outer("cpu");
   {

@@ -372,7 +372,8 @@ typedef struct ctn_kernel_def {
    * A kernel that has this member may find its calls put off: where no graph is recorded, the last
    * call of a thread waits until its result is looked at, something that it reads is about to be
    * written, or the thread makes a call that is none it absorbs. plan and run then see all of them
-   * as followers. What fails is reported to whoever made it run. NULL: runs at once. */
+   * as followers. What fails is told to whoever made it run, who may try again: a run that fails
+   * with CTN_ENOMEM has written nothing to its output. NULL: runs at once. */
   ctn_status(CTN_CALL* absorb)(void* self, const ctn_call_info* call, const ctn_follower* next,
                                int32_t* yes);
 } ctn_kernel_def;

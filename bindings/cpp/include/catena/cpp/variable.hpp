@@ -96,19 +96,19 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
 class Input {
  public:
   Input() = default;
-  Input(const Variable& v) : h_(v.get()) {}
-  Input(Variable&& v) : own_(std::move(v)), h_(own_.get()) {}
+  Input(const Variable& v) : named_(&v) {}
+  Input(Variable&& v) : own_(std::move(v)) {}
   template <class T>
   requires(std::convertible_to<T, Variable> && !std::derived_from<std::remove_cvref_t<T>, Variable>)
       Input(T&& v)
       : Input(Variable(std::forward<T>(v))) {}
 
-  ctn_variable get() const { return h_; }
+  ctn_variable get() const { return named_ ? named_->get() : own_.get(); }
   Variable take() { return std::move(own_); }
 
  private:
+  const Variable* named_ = nullptr;  // it outlives the call
   Variable own_;
-  ctn_variable h_ = nullptr;
 };
 
 namespace detail {
