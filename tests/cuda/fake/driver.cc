@@ -460,7 +460,12 @@ EXPORT CUresult cuEventCreate(CUevent* e, unsigned) {
   *e = new CUevent_st;
   return CUDA_SUCCESS;
 }
-EXPORT CUresult cuEventDestroy(CUevent) { return CUDA_SUCCESS; }  // queues may still name it
+EXPORT CUresult cuEventDestroy(CUevent e) {
+  static auto* gone = new std::vector<CUevent>;  // queues may still name them
+  const Lock lock(state().mutex);
+  gone->push_back(e);
+  return CUDA_SUCCESS;
+}
 EXPORT CUresult cuEventRecord(CUevent e, CUstream s) {
   const Lock lock(state().mutex);
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
