@@ -13,6 +13,7 @@ namespace {
 #define CATENA_CUDA_BLAS(X) \
   X(cublasCreate)           \
   X(cublasSetStream)        \
+  X(cublasSetWorkspace)     \
   X(cublasSetMathMode)      \
   X(cublasGetStatusString)
 
@@ -65,12 +66,18 @@ void check(const Device& d, cublasStatus_t s, const char* doing) {
             ": ", blas().cublasGetStatusString(s));
 }
 
-// One a device, as a handle is for one thread at a time.
+// One a device, as a handle is for one thread at a time. All products are in the order of one
+// stream, those of captures too, so that one workspace serves them. cuBLAS's own would be another
+// one in a capture, taken and given back by every replay.
 struct Handle {
   std::mutex mutex;
   cublasHandle_t handle = nullptr;
   CUstream stream = nullptr;
+  CUdeviceptr workspace = 0;
 };
+
+// What cuBLAS would take for itself, as its documentation recommends.
+constexpr size_t kWorkspace = size_t{4} << 20, kWorkspaceHopper = size_t{32} << 20;
 
 // With the device current.
 cublasHandle_t open(Device& d) {
@@ -87,9 +94,16 @@ cublasHandle_t open(Device& d) {
 
 // With its mutex held and the device current: what it queues goes where this thread's work goes.
 cublasHandle_t ready(Device& d, Handle& h) {
+  const size_t bytes = d.major >= 9 ? kWorkspaceHopper : kWorkspace;
+  if (!h.workspace) d.check(driver().cuMemAlloc(&h.workspace, bytes), "memory for products");
   if (!h.handle) h.handle = open(d);
   const CUstream stream = d.stream;
-  if (h.stream != stream) check(d, blas().cublasSetStream(h.handle, stream), "choosing the stream");
+  if (h.stream == stream) return h.handle;
+  h.stream = nullptr;
+  check(d, blas().cublasSetStream(h.handle, stream), "choosing the stream");
+  // forgotten with the stream
+  check(d, blas().cublasSetWorkspace(h.handle, reinterpret_cast<void*>(h.workspace), bytes),
+        "choosing the workspace");
   h.stream = stream;
   return h.handle;
 }

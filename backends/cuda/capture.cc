@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 namespace catena::cuda {
@@ -29,10 +30,46 @@ void free_constants(Captured& work) noexcept {
   work.constants.clear();
 }
 
-// The stream ends with the capture, whatever came of it.
+// A device's streams that capture nothing now. They are kept: handles of libraries know a stream by
+// its address, which the next one might have too.
+struct Spare {
+  std::mutex mutex;
+  size_t made = 0;
+  std::vector<CUstream> streams;  // has room for all that were made
+};
+Spare& spare_of(const Device& d) {
+  static Spare* const all = new Spare[kMaxDevices];
+  return all[d.index];
+}
+
+CUstream take_stream(Device& d) {
+  Spare& spare = spare_of(d);
+  const std::lock_guard lock(spare.mutex);
+  CUstream s = nullptr;
+  if (spare.streams.empty()) {
+    spare.streams.reserve(spare.made + 1);
+    d.check(driver().cuStreamCreate(&s, CU_STREAM_NON_BLOCKING), "making a stream");
+    ++spare.made;
+    return s;
+  }
+  s = spare.streams.back();
+  spare.streams.pop_back();
+  return s;
+}
+
+void give_stream(const Device& d, CUstream s) noexcept {
+  Spare& spare = spare_of(d);
+  const std::lock_guard lock(spare.mutex);
+  spare.streams.push_back(s);
+}
+
+// The stream captures no longer, whether what it captured was spoilt or not.
 CUresult end_stream(Capture& c, CUgraph* graph) {
   const CUresult r = driver().cuStreamEndCapture(c.stream, graph);
-  driver().cuStreamDestroy(c.stream);
+  if (r == CUDA_SUCCESS || r == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED)
+    give_stream(c.device, c.stream);
+  else
+    driver().cuStreamDestroy(c.stream);
   return r;
 }
 
@@ -60,7 +97,7 @@ void begin_capture(Device& d) {
   const Driver& cu = driver();
   const Current current(d);
   auto c = std::unique_ptr<Capture>(new Capture{d, nullptr, {}});
-  d.check(cu.cuStreamCreate(&c->stream, CU_STREAM_NON_BLOCKING), "making a stream");
+  c->stream = take_stream(d);
   const CUresult r = cu.cuStreamBeginCapture(c->stream, CU_STREAM_CAPTURE_MODE_RELAXED);
   if (r != CUDA_SUCCESS) cu.cuStreamDestroy(c->stream);
   d.check(r, "beginning a capture");

@@ -1,6 +1,7 @@
 // See dnn.h.
 #include <cuda/dnn.h>
 #include <cuda/library.h>
+#include <cuda/native.h>
 
 #include <climits>
 
@@ -172,9 +173,23 @@ const char* declines_simple(const sdk::Call& c, std::initializer_list<sdk::Tenso
   return declines_arrays(c, arrays);
 }
 
+void* dnn_input(const sdk::Run& run, const sdk::Tensor& t) {
+  constexpr uintptr_t kAlignment = 16;
+  const auto from = reinterpret_cast<uintptr_t>(t.data());
+  if (from % kAlignment == 0) [[likely]]
+    return t.data();
+  const int64_t bytes = t.size() * sdk::dtype_bytes(t.dtype());
+  void* to = run.scratch<char>(bytes);
+  Device& d = device_of(run);
+  const Current current(d);
+  d.check(driver().cuMemcpyDtoDAsync(reinterpret_cast<uintptr_t>(to), from,
+                                     static_cast<size_t>(bytes), d.stream),
+          "copy");
+  return to;
+}
+
 void note_queued(const sdk::Run& run) {
-  device(sdk::host->exec_device(run.exec()).id)
-      .recent.add(sdk::view(sdk::host->exec_label(run.exec())));
+  device_of(run).recent.add(sdk::view(sdk::host->exec_label(run.exec())));
 }
 
 }  // namespace catena::cuda

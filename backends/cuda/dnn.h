@@ -173,6 +173,9 @@ const char* declines_dnn(const sdk::Call& c);
 const char* declines_arrays(const sdk::Call& c, std::initializer_list<sdk::Tensor> arrays);
 // Also: bfloat16, of which nobody says which functions but convolutions take it.
 const char* declines_simple(const sdk::Call& c, std::initializer_list<sdk::Tensor> arrays);
+// The memory of an input where cuDNN takes it, at a multiple of 16 bytes: a part of another array
+// may begin anywhere, and is copied.
+void* dnn_input(const sdk::Run& run, const sdk::Tensor& t);
 // That the run is among what was queued, for errors that show later.
 void note_queued(const sdk::Run& run);
 

@@ -117,8 +117,10 @@ void plan_conv(const Call& c, ctn_plan& plan, State& state) {
 template <const ConvRole& role>
 void run_conv(const Run& run) {
   const ConvSides s(run, role.direction);
-  const void* bias = run.has(2) ? run.in(2).data() : nullptr;
-  run.state<State>().plan->run({s.x.data(), s.w.data(), s.y.data(), bias}, run.planned_scratch());
+  const void* bias = run.has(2) ? dnn_input(run, run.in(2)) : nullptr;
+  // the output is new memory, which is left where it is
+  run.state<State>().plan->run(
+      {dnn_input(run, s.x), dnn_input(run, s.w), dnn_input(run, s.y), bias}, run.planned_scratch());
   note_queued(run);
 }
 

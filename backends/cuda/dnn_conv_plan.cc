@@ -192,15 +192,15 @@ ConvPlan::ConvPlan(const ConvKind& k, bool channels_last)
       handle_(dnn_handle(device(static_cast<int>(k.device)))) {}
 
 void ConvPlan::set_math(cudnnMathType_t math) {
-  math_ = math;
   check("cuda", dnn().cudnnSetConvolutionMathType(arrays_.conv.get(), math),
         "setting the kind of arithmetic");
 }
 
-// The first of them that the kind allows; what was chosen before stays if there is none.
+// Those of them that the kind allows, the first one and what does with its workspace; what was
+// chosen before stays if there are none.
 template <class Perf, class Bytes>
 const char* ConvPlan::take(std::span<const Perf> found, Bytes&& bytes) {
-  const cudnnMathType_t before = math_;
+  std::vector<Choice> allowed;
   const char* why = "cuDNN has no algorithm for it";
   for (const Perf& p : found) {
     if (p.status != CUDNN_STATUS_SUCCESS) continue;
@@ -208,18 +208,23 @@ const char* ConvPlan::take(std::span<const Perf> found, Bytes&& bytes) {
       why = "cuDNN has no deterministic algorithm for it";
       continue;
     }
-    set_math(kind_.math == CUDNN_FMA_MATH ? CUDNN_FMA_MATH : p.mathType);
+    const cudnnMathType_t math = kind_.math == CUDNN_FMA_MATH ? CUDNN_FMA_MATH : p.mathType;
+    set_math(math);
     size_t needed = 0;
     if (bytes(p.algo, &needed) != CUDNN_STATUS_SUCCESS) continue;
     if (needed > static_cast<uint64_t>(kind_.workspace)) {
       why = "cuDNN has no algorithm for it within max_workspace_size";
       continue;
     }
-    algorithm_ = static_cast<int>(p.algo);
-    workspace_ = needed;
-    return nullptr;
+    if (allowed.empty() || needed <= allowed.front().workspace)
+      allowed.push_back({static_cast<int>(p.algo), math, needed});
   }
-  set_math(before);
+  if (!allowed.empty()) {
+    choices_ = std::move(allowed);
+    workspace_ = choices_.front().workspace;
+    why = nullptr;
+  }
+  if (!choices_.empty()) set_math(choices_.front().math);
   return why;
 }
 
@@ -273,11 +278,21 @@ void ConvPlan::choose_fastest(ctn_context ctx) {
   });
 }
 
-void ConvPlan::run(const Data& data, void* workspace) const {
+void ConvPlan::run(const Data& data, void* scratch) {
+  const auto at = (reinterpret_cast<uintptr_t>(scratch) + kAlignment - 1) & ~(kAlignment - 1);
+  void* const workspace = workspace_ ? reinterpret_cast<void*>(at) : nullptr;
   with_functions(kind_.direction, [&]<class F>() {
     handle_->use("a convolution", [&](cudnnHandle_t h) {
-      const cudnnStatus_t s =
-          F::run(h, arrays_, data, algorithm_, workspace, workspace_, one_.get(), zero_.get());
+      const auto attempt = [&] {
+        return F::run(h, arrays_, data, choices_.front().algorithm, workspace, workspace_,
+                      one_.get(), zero_.get());
+      };
+      cudnnStatus_t s = attempt();
+      while (CUDNN_STATUS_CATEGORY(s) == CUDNN_STATUS_NOT_SUPPORTED && choices_.size() > 1) {
+        choices_.erase(choices_.begin());
+        set_math(choices_.front().math);
+        s = attempt();
+      }
       if (s != CUDNN_STATUS_SUCCESS || !data.bias) return s;
       const bool to_x = kind_.direction == Direction::kData;
       return dnn().cudnnAddTensor(h, one_.get(), bias_.get(), data.bias, one_.get(),

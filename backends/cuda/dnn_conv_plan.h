@@ -7,6 +7,7 @@
 
 #include <array>
 #include <span>
+#include <vector>
 
 namespace catena::cuda {
 
@@ -56,12 +57,14 @@ class ConvPlan {
   void choose_fastest(ctn_context ctx);
 
   bool channels_last() const { return channels_last_; }
-  uint64_t workspace() const { return workspace_; }
+  // Bytes of scratch; what is handed to run need not be aligned.
+  uint64_t workspace() const { return workspace_ ? workspace_ + kAlignment - 1 : 0; }
   struct Data {
     void *x, *w, *y;
     const void* bias;  // or NULL; added to what is computed, y or x
   };
-  void run(const Data& data, void* workspace) const;
+  // What cuDNN foretold it may still refuse: then the next of the algorithms serves from now on.
+  void run(const Data& data, void* workspace);
 
   struct Arrays {
     TensorDescriptor x, y;
@@ -70,6 +73,13 @@ class ConvPlan {
   };
 
  private:
+  struct Choice {
+    int algorithm;
+    cudnnMathType_t math;
+    size_t workspace;
+  };
+  static constexpr uintptr_t kAlignment = 256;
+
   template <class Perf, class Bytes>
   const char* take(std::span<const Perf> found, Bytes&& bytes);
   void set_math(cudnnMathType_t math);
@@ -80,9 +90,8 @@ class ConvPlan {
   TensorDescriptor bias_;
   const Factor one_, zero_;
   const std::shared_ptr<DnnHandle> handle_;
-  int algorithm_ = -1;
-  cudnnMathType_t math_ = CUDNN_DEFAULT_MATH;
-  size_t workspace_ = 0;
+  std::vector<Choice> choices_;  // the first is used; changed with the handle's mutex held
+  size_t workspace_ = 0;         // of what was the first when it was planned
 };
 
 }  // namespace catena::cuda

@@ -62,6 +62,17 @@ ctn_dtype sum_dtype(ctn_dtype dtype) {
 
 enum class Pass { kTraining, kFixed, kGradient };
 
+// Sizes at which cuDNN's kernels end; found by others, as its documentation tells none of them.
+const char* beyond_grids(Pass pass, const Tensor& x, const Tensor& gamma) {
+  constexpr int64_t kMostTraining = 880801, kMostFixed = 65535, kMostChannels = 65535;
+  constexpr int64_t kMostRowsTraining = 131070, kMostRowsFixed = 262136;
+  const bool fixed = pass == Pass::kFixed, rows = x.size() == x.shape(0) * gamma.size();
+  const int64_t most =
+      rows ? (fixed ? kMostRowsFixed : kMostRowsTraining) : (fixed ? kMostFixed : kMostTraining);
+  if (x.shape(0) > most) return "too many images";
+  return !rows && gamma.size() > kMostChannels ? "too many channels" : nullptr;
+}
+
 template <Pass pass, int eps>
 const char* supports_norm(const Call& c) {
   const Tensor x = c.in(0), gamma = c.in(1);
@@ -73,6 +84,7 @@ const char* supports_norm(const Call& c) {
     if (!sdk::same_dtype(c.in(k).dtype(), want)) return "dtypes differ";
   }
   if (pass != Pass::kFixed && x.size() == gamma.size()) return "one element for each channel";
+  if (const char* why = beyond_grids(pass, x, gamma)) return why;
   return c.f(eps) < CUDNN_BN_MIN_EPSILON ? "eps is negative" : nullptr;
 }
 
@@ -115,7 +127,8 @@ void batch_norm(const Run& run) {
   const int64_t bytes = s.n() * sdk::dtype_bytes(sum_dtype(s.dtype));
   fill_zero(d, mean, bytes);
   fill_zero(d, var, bytes);
-  const void *gamma = run.in(1).data(), *beta = run.in(2).data();
+  const void* const x = dnn_input(run, run.in(0));
+  const void *gamma = dnn_input(run, run.in(1)), *beta = dnn_input(run, run.in(2));
   if (s.narrow()) {
     queue_channels(d, kWiden,
                    channels_of(s.n(), {{gamma, part(run, s, 0)}, {beta, part(run, s, 1)}}));
@@ -126,9 +139,9 @@ void batch_norm(const Run& run) {
   const Factor unbias(s.dtype, (m - 1) / m);
   s.handle->use("batch normalization", [&](cudnnHandle_t h) {
     const cudnnStatus_t status = dnn().cudnnBatchNormalizationForwardTraining(
-        h, s.mode, s.one.get(), s.zero.get(), s.x.get(), run.in(0).data(), s.x.get(),
-        run.out(0).data(), s.channels.get(), gamma, beta, 1.0, mean, var,
-        run.f(attr::batch_norm::eps), nullptr, nullptr);
+        h, s.mode, s.one.get(), s.zero.get(), s.x.get(), x, s.x.get(), run.out(0).data(),
+        s.channels.get(), gamma, beta, 1.0, mean, var, run.f(attr::batch_norm::eps), nullptr,
+        nullptr);
     if (status != CUDNN_STATUS_SUCCESS) return status;
     return dnn().cudnnScaleTensor(h, s.channels.get(), var, unbias.get());
   });
@@ -137,8 +150,8 @@ void batch_norm(const Run& run) {
 
 void fixed_batch_norm(const Run& run) {
   const State& s = state_of(run);
-  const void* p[4];
-  for (int k = 0; k < 4; ++k) p[k] = run.in(k + 1).data();
+  const void *const x = dnn_input(run, run.in(0)), *p[4];
+  for (int k = 0; k < 4; ++k) p[k] = dnn_input(run, run.in(k + 1));
   if (s.narrow()) {
     void* wide[4];
     for (int k = 0; k < 4; ++k) wide[k] = part(run, s, k);
@@ -149,9 +162,8 @@ void fixed_batch_norm(const Run& run) {
   }
   s.handle->use("batch normalization", [&](cudnnHandle_t h) {
     return dnn().cudnnBatchNormalizationForwardInference(
-        h, s.mode, s.one.get(), s.zero.get(), s.x.get(), run.in(0).data(), s.x.get(),
-        run.out(0).data(), s.channels.get(), p[0], p[1], p[2], p[3],
-        run.f(attr::fixed_batch_normalization::eps));
+        h, s.mode, s.one.get(), s.zero.get(), s.x.get(), x, s.x.get(), run.out(0).data(),
+        s.channels.get(), p[0], p[1], p[2], p[3], run.f(attr::fixed_batch_normalization::eps));
   });
   note_queued(run);
 }
@@ -162,7 +174,9 @@ void batch_norm_grad(const Run& run) {
   Device& d = s.handle->device();
   const double eps = run.f(attr::batch_norm_grad::eps);
   void *const inverse = part(run, s, 0), *ggamma = run.out(1).data(), *gbeta = run.out(2).data();
-  const void* gamma = run.in(in::gamma).data();
+  const void *const x = dnn_input(run, run.in(in::x)), *const gy = dnn_input(run, run.in(in::gy));
+  const void *const mean = dnn_input(run, run.in(in::mean)),
+                    *gamma = dnn_input(run, run.in(in::gamma));
   Channels variance = channels_of(s.n(), {{run.in(in::var).data(), inverse}});
   variance.eps = eps;
   queue_channels(d, s.dtype.bits == 64 ? "invert_channels<f64>" : "invert_channels<f32>", variance);
@@ -173,10 +187,10 @@ void batch_norm_grad(const Run& run) {
     gbeta = part(run, s, 3);
   }
   s.handle->use("gradient of batch normalization", [&](cudnnHandle_t h) {
-    return dnn().cudnnBatchNormalizationBackward(
-        h, s.mode, s.one.get(), s.zero.get(), s.one.get(), s.zero.get(), s.x.get(),
-        run.in(in::x).data(), s.x.get(), run.in(in::gy).data(), s.x.get(), run.out(0).data(),
-        s.channels.get(), gamma, ggamma, gbeta, eps, run.in(in::mean).data(), inverse);
+    return dnn().cudnnBatchNormalizationBackward(h, s.mode, s.one.get(), s.zero.get(), s.one.get(),
+                                                 s.zero.get(), s.x.get(), x, s.x.get(), gy,
+                                                 s.x.get(), run.out(0).data(), s.channels.get(),
+                                                 gamma, ggamma, gbeta, eps, mean, inverse);
   });
   if (s.narrow())
     queue_channels(d, kNarrow,

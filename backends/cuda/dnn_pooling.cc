@@ -81,10 +81,10 @@ void plan_pooling(const Call& c, ctn_plan& plan, std::unique_ptr<State>& state) 
 
 void average(const Run& run) {
   const State& s = *run.state<std::unique_ptr<State>>();
+  const void* x = dnn_input(run, run.in(0));
   s.handle->use("average pooling", [&](cudnnHandle_t h) {
-    return dnn().cudnnPoolingForward(h, s.windows.get(), s.one.get(), s.large.get(),
-                                     run.in(0).data(), s.zero.get(), s.small.get(),
-                                     run.out(0).data());
+    return dnn().cudnnPoolingForward(h, s.windows.get(), s.one.get(), s.large.get(), x,
+                                     s.zero.get(), s.small.get(), run.out(0).data());
   });
   note_queued(run);
 }
@@ -92,7 +92,7 @@ void average(const Run& run) {
 // The gradient of a mean depends on neither x nor y: memory of their sizes stands for them.
 void average_gradient(const Run& run) {
   const State& s = *run.state<std::unique_ptr<State>>();
-  const void* gy = run.in(0).data();
+  const void* gy = dnn_input(run, run.in(0));
   void* gx = run.out(0).data();
   s.handle->use("gradient of average pooling", [&](cudnnHandle_t h) {
     return dnn().cudnnPoolingBackward(h, s.windows.get(), s.one.get(), s.small.get(), gy,

@@ -48,9 +48,10 @@ template <cudnnSoftmaxAlgorithm_t algorithm>
 void forward(const Run& run) {
   const State& s = *run.state<std::unique_ptr<State>>();
   const cudnnTensorDescriptor_t t = s.lines.get();
+  const void* x = dnn_input(run, run.in(0));
   s.handle->use("softmax", [&](cudnnHandle_t h) {
-    return dnn().cudnnSoftmaxForward(h, algorithm, CUDNN_SOFTMAX_MODE_CHANNEL, s.one.get(), t,
-                                     run.in(0).data(), s.zero.get(), t, run.out(0).data());
+    return dnn().cudnnSoftmaxForward(h, algorithm, CUDNN_SOFTMAX_MODE_CHANNEL, s.one.get(), t, x,
+                                     s.zero.get(), t, run.out(0).data());
   });
   note_queued(run);
 }
@@ -59,10 +60,10 @@ template <cudnnSoftmaxAlgorithm_t algorithm>
 void gradient(const Run& run) {
   const State& s = *run.state<std::unique_ptr<State>>();
   const cudnnTensorDescriptor_t t = s.lines.get();
+  const void *y = dnn_input(run, run.in(0)), *gy = dnn_input(run, run.in(1));
   s.handle->use("gradient of softmax", [&](cudnnHandle_t h) {
-    return dnn().cudnnSoftmaxBackward(h, algorithm, CUDNN_SOFTMAX_MODE_CHANNEL, s.one.get(), t,
-                                      run.in(0).data(), t, run.in(1).data(), s.zero.get(), t,
-                                      run.out(0).data());
+    return dnn().cudnnSoftmaxBackward(h, algorithm, CUDNN_SOFTMAX_MODE_CHANNEL, s.one.get(), t, y,
+                                      t, gy, s.zero.get(), t, run.out(0).data());
   });
   note_queued(run);
 }

@@ -4,6 +4,7 @@
 #include <cuda/library.h>
 #include <cuda/nvrtc.h>
 
+#include <dlfcn.h>
 #include <nvrtc.h>
 
 #include <algorithm>
@@ -34,6 +35,16 @@ struct Nvrtc {
   std::vector<int> archs;  // 75, 80 ...: ascending
 };
 
+// NVRTC looks for its library of built-in functions by name, as the system searches: what is in
+// another directory, beside NVRTC itself, is found once it is open. Where there is none, NVRTC says
+// so when it compiles.
+void open_builtins(const std::string& nvrtc, const std::string& version) {
+  const size_t slash = nvrtc.rfind('/');
+  if (slash == std::string::npos) return;
+  const std::string file = nvrtc.substr(0, slash) + "/libnvrtc-builtins.so." + version;
+  dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
 std::string start(Nvrtc& n) {
   Library library =
       open_library({"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"},
@@ -49,6 +60,7 @@ std::string start(Nvrtc& n) {
       n.nvrtcGetNumSupportedArchs(&count) != NVRTC_SUCCESS || count < 1)
     return library.name + " does not say what it can do";
   n.version = std::to_string(major) + "." + std::to_string(minor);
+  open_builtins(library.name, n.version);
   n.archs.resize(static_cast<size_t>(count));
   if (n.nvrtcGetSupportedArchs(n.archs.data()) != NVRTC_SUCCESS)
     return library.name + " does not say which GPUs it knows";

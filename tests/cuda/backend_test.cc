@@ -213,6 +213,27 @@ TEST_CASE("memory that runs out in a capture leaves everything usable") {
   CHECK(y.array().to_vector<float>() == Floats(50'000, 2));
 }
 
+TEST_CASE("captures take turns on a stream, and cuBLAS takes no memory in them") {
+  const Fake fake;
+  void* library = dlopen("libcublas.so.13", RTLD_NOW | RTLD_LOCAL);
+  REQUIRE(library != nullptr);
+  const auto own_memory = reinterpret_cast<int (*)()>(dlsym(library, "fake_cublas_own_memory"));
+  REQUIRE(static_cast<bool>(own_memory));
+  const Context ctx("cuda");
+  const Variable x(Array::from<float>(counting(4), {2, 2}), false);
+  Variable y = F::matmul(x, x);
+  const auto want = y.array().to_vector<float>();
+  int64_t streams = 0;
+  for (int k = 0; k < 3; ++k) {
+    Capture again = capture([&] { y = F::matmul(x, x); });
+    again.replay();
+    CHECK(y.array().to_vector<float>() == want);
+    if (k == 0) streams = fake.get("streams");
+    CHECK(fake.get("streams") == streams);
+  }
+  CHECK(own_memory() == 0);
+}
+
 TEST_CASE("a forked child is told that it has no CUDA") {
   const Fake fake;
   { const Context ctx("cuda"); }

@@ -208,6 +208,59 @@ TEST_CASE("an error names the op and says what cuDNN says") {
   fake.computes([&] { F::convolution_2d(x, w); }, 1);
 }
 
+TEST_CASE("a convolution that cuDNN refuses after all goes on with the next algorithm") {
+  const FakeDnn fake;
+  const Context ctx("cuda");
+  const Variable x = image({1, 2, 6, 6}), w = image({3, 2, 3, 3}, 1);
+  const Floats want = F::convolution_2d(x, w, {.pad = 1}).array().to_vector<float>();
+  CHECK(fake.get("forward") == kPrecompGemm);
+  fake.set("balk", 1);
+  fake.computes(
+      [&] {
+        CHECK(F::convolution_2d(x, w, {.pad = 1}).array().to_vector<float>() == want);
+        CHECK(fake.get("forward") == kGemm);
+        F::convolution_2d(x, w, {.pad = 1});
+        CHECK(fake.get("forward") == kGemm);
+      },
+      2);
+  fake.set("balk", 100);
+  CHECK_THROWS_WITH_AS(F::convolution_2d(x, w, {.pad = 1}),
+                       doctest::Contains("cuDNN: a convolution"), Unsupported);
+  fake.set("balk", 0);
+}
+
+TEST_CASE("parts of arrays, which may begin anywhere, are given to cuDNN") {
+  const FakeDnn fake;
+  const auto behind = [](const Variable& v) {  // the same behind the first image
+    return F::get_item(v, {slice(1, none)});
+  };
+  const auto both = [&](const char* name, const std::vector<Shape>& shapes, const auto& body) {
+    fake.computes([&] { compare(name, shapes, body, {float16, float32}); });
+  };
+  both("convolution", {{3, 3, 5, 5}, {5, 3, 3, 3}, {5}}, [&](auto v) {
+    return F::convolution_2d(behind(v[0]), behind(v[1]), behind(v[2]), {.pad = 1}) * 0.25f;
+  });
+  both("batch normalization", {{4, 3, 5, 5}, {4}, {4}}, [&](auto v) {
+    return F::batch_normalization(behind(v[0]), behind(v[1]), behind(v[2]), {.eps = 0.5});
+  });
+  both("average pooling", {{4, 3, 5, 5}},
+       [&](auto v) { return F::average_pooling_2d(behind(v[0]), 2); });
+  both("softmax", {{4, 5}}, [&](auto v) { return F::softmax(behind(v[0])); });
+}
+
+TEST_CASE("batches too large for the grids of cuDNN are not for it") {
+  const FakeDnn fake;
+  fake.computes(
+      [] {
+        const std::string log = kernel_log([] {
+          const Variable x(Array::full({131071, 2}, 1)), one(Array::full({2}, 1));
+          F::batch_normalization(x, one, one);
+        });
+        CHECK(has(log, "batch_norm: cuda priority 100 declined: too many images"));
+      },
+      0);
+}
+
 TEST_CASE("use_cudnn_tensor_core says which arithmetic is used") {
   const FakeDnn fake;
   void* library = dlopen("libcublas.so.13", RTLD_NOW | RTLD_LOCAL);

@@ -13,6 +13,7 @@ using catena::sdk::widen_bfloat16, catena::sdk::widen_float16;
 
 struct cublasContext {
   cudaStream_t stream;
+  void* workspace;
 };
 
 namespace {
@@ -74,16 +75,29 @@ void run(void* arg) {
 #define EXPORT __attribute__((visibility("default")))
 extern "C" {
 
+// Products for which it had to take memory itself, in captures by nodes of the graph.
+static int own_memory = 0;
+EXPORT int fake_cublas_own_memory() { return own_memory; }
+
 // How the last product was to be computed.
 static cublasComputeType_t last_compute = CUBLAS_COMPUTE_32F;
 EXPORT int fake_cublas_compute() { return last_compute; }
 
 EXPORT cublasStatus_t cublasCreate_v2(cublasHandle_t* h) {
-  *h = new cublasContext{nullptr};
+  *h = new cublasContext{nullptr, nullptr};
   return CUBLAS_STATUS_SUCCESS;
 }
 EXPORT cublasStatus_t cublasSetStream_v2(cublasHandle_t h, cudaStream_t s) {
   h->stream = s;
+  h->workspace = nullptr;  // its own again
+  return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t h, void* p, size_t bytes) {
+  const auto owns = reinterpret_cast<decltype(&fake_cuda_owns)>(
+      dlsym(dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD), "fake_cuda_owns"));
+  if (reinterpret_cast<uintptr_t>(p) % 256 != 0 || !owns(p, bytes))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  h->workspace = p;
   return CUBLAS_STATUS_SUCCESS;
 }
 EXPORT cublasStatus_t cublasSetMathMode(cublasHandle_t, cublasMath_t) {
@@ -107,6 +121,7 @@ EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
                     wide == (type_a == CUDA_R_64F);
   if (!fits) return CUBLAS_STATUS_INVALID_VALUE;
   last_compute = compute;
+  own_memory += h->workspace == nullptr;
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
   const auto enqueue =
       reinterpret_cast<decltype(&fake_cuda_enqueue)>(dlsym(driver, "fake_cuda_enqueue"));

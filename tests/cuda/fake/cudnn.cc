@@ -63,8 +63,7 @@ bool is_memory(const void* p, uint64_t bytes, uint64_t align) {
 
 bool holds(const cudnnTensorStruct& t, const void* p) {
   const int64_t all = int64_t{t.size[0]} * t.size[1] * t.size[2] * t.size[3];
-  return is_memory(p, static_cast<uint64_t>(all * bytes_of(t.type)),
-                   static_cast<uint64_t>(bytes_of(t.type)));
+  return is_memory(p, static_cast<uint64_t>(all * bytes_of(t.type)), 16);
 }
 
 cudnnDataType_t sums_of(cudnnDataType_t type) {
@@ -97,6 +96,7 @@ extern "C" {
 EXPORT void fake_cudnn_set(const char* what, int64_t n) {
   const Lock lock(state().mutex);
   if (std::strcmp(what, "fail") == 0) state().fail = n;
+  if (std::strcmp(what, "balk") == 0) state().balk = n;
 }
 EXPORT int64_t fake_cudnn_get(const char* what) {
   const Lock lock(state().mutex);

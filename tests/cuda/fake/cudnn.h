@@ -37,6 +37,7 @@ namespace fake {
 
 // How a test steers it: libcudnn.so.9 exports
 //   fake_cudnn_set("fail", n): the n-th computation from now fails
+//   fake_cudnn_set("balk", n): so many convolutions are not supported, whatever was foretold
 //   fake_cudnn_get(what): descriptors and handles alive ("alive") or ever made ("made"); calls that
 //     were refused ("refused"), that foretold or timed algorithms, set a stream, computed; the
 //     number of the algorithm that ran last ("forward", "data", "filter"), and its "math"
@@ -44,7 +45,7 @@ struct State {
   std::recursive_mutex mutex;
   std::set<const void*> alive;
   std::map<std::string, int64_t> counts;
-  int64_t fail = 0;
+  int64_t fail = 0, balk = 0;
 };
 State& state();
 using Lock = std::lock_guard<std::recursive_mutex>;
@@ -87,7 +88,8 @@ void write(cudnnDataType_t type, void* p, int64_t at, double v);
 int64_t bytes_of(cudnnDataType_t type);
 int64_t place(const cudnnTensorStruct& t, int64_t n, int64_t c, int64_t y, int64_t x);
 
-// The array's memory is there, on the current device, and aligned for its elements.
+// The array's memory is there, on the current device, and aligned as kernels read it: the real one
+// calls anything else CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER.
 bool holds(const cudnnTensorStruct& t, const void* p);
 bool is_memory(const void* p, uint64_t bytes, uint64_t align);
 // Sums are double for double, otherwise float.

@@ -185,9 +185,10 @@ cudnnStatus_t run(const std::vector<Algorithm>& all, const Call& c, const Data& 
   if (!c.right() || !c.handle->stream || !d.held(c) || !a ||
       !fake::factor(c.x->type, alpha, &one) || !fake::factor(c.x->type, beta, &rest))
     return refuse();
-  if (size < a->bytes || (a->bytes > 0 && !fake::is_memory(workspace, a->bytes, 16)))
+  if (size < a->bytes || (a->bytes > 0 && !fake::is_memory(workspace, a->bytes, 256)))
     return refuse();
   if (status_of(*a, c) != CUDNN_STATUS_SUCCESS) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (state().balk > 0 && --state().balk >= 0) return CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH;
   state().counts[name] = number;
   state().counts["math"] = c.conv->math;
   return queue(c, d, which, one, rest);

@@ -38,6 +38,7 @@ void channels(const Tensor& x, bool apart, Body&& body) {
 // The descriptor of what belongs to channels fits that of x.
 bool fits(cudnnBatchNormMode_t mode, const Tensor& x, const Tensor& p) {
   const bool apart = mode == CUDNN_BATCHNORM_PER_ACTIVATION;
+  if (x.size[0] > (apart ? 131070 : 880801) || (!apart && x.size[1] > 65535)) return false;
   return mode <= CUDNN_BATCHNORM_SPATIAL_PERSISTENT && p.type == sums_of(x.type) &&
          p.size[0] == 1 && p.size[1] == x.size[1] && p.size[2] == (apart ? x.size[2] : 1) &&
          p.size[3] == (apart ? x.size[3] : 1);

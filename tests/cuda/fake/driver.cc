@@ -204,6 +204,7 @@ extern "C" EXPORT int64_t fake_cuda_get(const char* what) {
   if (key == "kernels") return state().kernels;
   if (key == "copies") return state().copies;
   if (key == "graphs") return state().graphs;
+  if (key == "streams") return static_cast<int64_t>(state().streams.size());
   if (key == "allocations") return static_cast<int64_t>(state().blocks.size());
   int64_t waiting = 0;
   for (const CUstream s : state().streams) waiting += static_cast<int64_t>(s->work.size());

@@ -15,6 +15,6 @@ extern "C" void fake_cuda_enqueue(void* stream, void (*work)(void*), void* arg,
 // Whether the memory is a part of one block of the current device.
 extern "C" int fake_cuda_owns(const void* p, uint64_t bytes);
 // kernels: run so far. copies: bytes copied. allocations: blocks of device memory out. graphs:
-// captured and executable ones there are. waiting:
+// captured and executable ones there are. streams: that were made and not destroyed. waiting:
 // pieces of work in queues.
 extern "C" int64_t fake_cuda_get(const char* what);
