@@ -102,16 +102,30 @@ template <int N> __device__ inline void reduce_part(const Launch<N>& l) {
     if (k < l.kept) {
       i64 start[kArgs] = {};
       place(l, 0, outer, k, start);
-      for (i64 r = begin + s.lane; r < end; r += s.lanes) {
+      const auto read = [&](In& in, i64 r) {
         i64 at[kArgs];
         #pragma unroll
         for (int a = 0; a < kArgs; ++a) at[a] = start[a];
         place(l, outer, (int)l.ndim, r, at);
-        In in;
-        Acc item;
         fetch(in, l, at);
+      };
+      const auto take = [&](const In& in, i64 r) {
+        Acc item;
         map(in, l, k * l.reduced + r, l.size, item);
         reduce(acc, item, l);
+      };
+      i64 r = begin + s.lane;
+      for (; r + 3 * s.lanes < end; r += 4 * s.lanes) {  // four are read before the first is used
+        In in[4];
+        #pragma unroll
+        for (int u = 0; u < 4; ++u) read(in[u], r + u * s.lanes);
+        #pragma unroll
+        for (int u = 0; u < 4; ++u) take(in[u], r + u * s.lanes);
+      }
+      for (; r < end; r += s.lanes) {
+        In in;
+        read(in, r);
+        take(in, r);
       }
     }
     join_lanes(s, l, acc);

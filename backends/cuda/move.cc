@@ -3,9 +3,11 @@
 // the next wait: the device finds it when the caller is long gone.
 #include <catena/op_attrs.hpp>
 
+#include <cuda/division.h>
 #include <cuda/move.h>
 
 #include <algorithm>
+#include <bit>
 
 namespace catena::cuda {
 namespace {
@@ -19,10 +21,11 @@ struct Copy {
   int64_t size, ndim;
   void* dst;
   const void* src;
-  int64_t shape[CTN_MAX_NDIM], to[CTN_MAX_NDIM], from[CTN_MAX_NDIM];
+  Divisor shape[CTN_MAX_NDIM];
+  int64_t to[CTN_MAX_NDIM], from[CTN_MAX_NDIM];
 };
 struct Rows {
-  int64_t n, columns, rows;
+  int64_t n, columns, rows, parts;
   int64_t ignore_given, ignore;
   int64_t fault_kind;
   int64_t* fault;
@@ -126,10 +129,14 @@ void scatter(const Run& run, const Tensor& x, const Tensor& numbers, const Tenso
     bytes = y.size() * static_cast<int64_t>(sizeof(float));
   }
   fill_zero(d, r.sums, bytes);
+  // more parts would read the numbers more often than that they add rows
+  constexpr uint64_t kMostParts = 64;
+  r.parts = static_cast<int64_t>(
+      std::min(kMostParts, std::bit_ceil(static_cast<uint64_t>(r.n / 16 + 1))));
   const Entry add{std::string("add_rows<") + index_name(numbers.dtype()) + ", " + type + ", " +
                       (narrow ? "f32" : type) + ">",
                   "Rows"};
-  queue(d, kernels().find(d, add), r.columns, &r);
+  queue(d, kernels().find(d, add), r.columns * r.parts, &r);
   if (!narrow) return;
   queue(d, kernels().find(d, {"narrow_sums<" + type + ">", "Rows"}), y.size(), &r);
 }
@@ -170,14 +177,27 @@ void embed_id_grad(const Run& run) {
   device_of(run).recent.add("embed_id_grad");
 }
 
+// Neighbours that lie side by side on both sides, up to 16 bytes of them, as one element; its size.
+int64_t widened(Copy& c, int64_t item) {
+  const int64_t last = c.ndim - 1;
+  if (last < 0 || c.to[last] != item || c.from[last] != item) return item;
+  auto bits = static_cast<uint64_t>(c.shape[last].by * item);
+  bits |= reinterpret_cast<uintptr_t>(c.dst) | reinterpret_cast<uintptr_t>(c.src);
+  for (int64_t k = 0; k < last; ++k) bits |= static_cast<uint64_t>(c.to[k] | c.from[k]);
+  const int64_t wide = std::min<int64_t>(16, int64_t{1} << std::countr_zero(bits));
+  if (wide <= item) return item;
+  c.shape[last].by = c.shape[last].by * item / wide;
+  c.to[last] = c.from[last] = wide;
+  return wide;
+}
+
 }  // namespace
 
 void copy_strided(Device& d, std::span<const int64_t> shape, int64_t item, void* dst,
                   std::span<const int64_t> dst_strides, const void* src,
                   std::span<const int64_t> src_strides) {
+  if (sdk::size_of(shape) == 0) return;
   Copy c{};
-  c.size = sdk::size_of(shape);
-  if (c.size == 0) return;
   c.dst = dst;
   c.src = src;
   for (size_t k = 0; k < shape.size(); ++k) {
@@ -185,16 +205,24 @@ void copy_strided(Device& d, std::span<const int64_t> shape, int64_t item, void*
     const int64_t last = c.ndim - 1;
     if (last >= 0 && c.to[last] == dst_strides[k] * shape[k] &&
         c.from[last] == src_strides[k] * shape[k]) {
-      c.shape[last] *= shape[k];
+      c.shape[last].by *= shape[k];
       c.to[last] = dst_strides[k];
       c.from[last] = src_strides[k];
     } else {
-      c.shape[c.ndim] = shape[k];
+      c.shape[c.ndim].by = shape[k];
       c.to[c.ndim] = dst_strides[k];
       c.from[c.ndim++] = src_strides[k];
     }
   }
-  const Entry entry{"copy_strided<u" + std::to_string(8 * item) + ">", "Copy"};
+  item = widened(c, item);
+  c.size = 1;
+  for (int64_t k = 0; k < c.ndim; ++k) {
+    c.size *= c.shape[k].by;
+    c.shape[k] = Divisor(c.shape[k].by);
+  }
+  const Entry entry{"copy_strided<u" + std::to_string(8 * item) + ", " +
+                        count_type(static_cast<double>(c.size)) + ">",
+                    "Copy"};
   queue(d, kernels().find(d, entry), c.size, &c);
 }
 

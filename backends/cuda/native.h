@@ -93,12 +93,13 @@ extern const Text kNoiseKernels;
 extern const Text kNormLastKernels;
 extern const Text kNormKernels;
 extern const Text kPoolingKernels;
+extern const Text kPoolingLastKernels;
 extern const Text kSoftmaxKernels;
 extern const Text kWidenKernels;
 inline constexpr const Text* kTexts[] = {
-    &kChannelsLastKernels, &kConvKernels,    &kNormLastKernels, &kDnnNormKernels,
-    &kLossKernels,         &kLrnKernels,     &kMoveKernels,     &kNoiseKernels,
-    &kNormKernels,         &kPoolingKernels, &kSoftmaxKernels,  &kWidenKernels,
+    &kChannelsLastKernels, &kConvKernels,    &kNormLastKernels, &kDnnNormKernels, &kLossKernels,
+    &kLrnKernels,          &kMoveKernels,    &kNoiseKernels,    &kNormKernels,    &kPoolingKernels,
+    &kPoolingLastKernels,  &kSoftmaxKernels, &kWidenKernels,
 };
 
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
@@ -112,11 +113,12 @@ ctn_status register_norm_last(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_lrn(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_norm(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_pooling(const ctn_host* host, ctn_plugin plugin);
+ctn_status register_pooling_last(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_softmax(const ctn_host* host, ctn_plugin plugin);
 inline constexpr RegisterFn kKernelFiles[] = {
-    register_conv,      register_dnn,     register_loss,    register_matmul,
-    register_move,      register_noise,   register_lrn,     register_norm,
-    register_norm_last, register_pooling, register_softmax, nullptr,  // ends the list
+    register_conv,         register_dnn,     register_loss, register_matmul,    register_move,
+    register_noise,        register_lrn,     register_norm, register_norm_last, register_pooling,
+    register_pooling_last, register_softmax, nullptr,  // ends the list
 };
 
 }  // namespace catena::cuda

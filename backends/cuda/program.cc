@@ -1,5 +1,6 @@
 // See program.h. Fills the launch struct that source.h describes.
 #include <cuda/code.h>
+#include <cuda/division.h>
 #include <cuda/memory.h>
 #include <cuda/program.h>
 #include <cuda/reduction.h>
@@ -30,6 +31,7 @@ class Words {
     for (int32_t a = 0; a < form.n_args; ++a) put(reinterpret_cast<uintptr_t>(l.data[a]));
     for (int32_t a = 0; a < form.n_args; ++a) put(static_cast<uint64_t>(l.counts[a]));
     for (int d = 0; d < dims; ++d) put(d < l.ndim ? static_cast<uint64_t>(l.shape[d]) : 1);
+    for (int d = 0; d < dims; ++d) put(d > 0 && d < l.ndim ? inverse(l.shape[d]) : 0);
     for (int32_t a = 0; a < form.n_args; ++a) {
       const int64_t* strides = l.strides + static_cast<int64_t>(a) * l.ndim;
       for (int d = 0; d < dims; ++d) put(d < l.ndim ? static_cast<uint64_t>(strides[d]) : 0);
@@ -39,9 +41,13 @@ class Words {
   uint64_t bytes() const { return n_ * sizeof(uint64_t); }
 
  private:
+  static uint64_t inverse(int64_t n) {
+    const Divisor d(n);
+    return static_cast<uint64_t>(d.shift) << 32 | d.factor;
+  }
   void put(uint64_t v) { words_[n_++] = v; }
-  static constexpr size_t kMost =
-      kLaunchHead + 64 + 2 * CTN_FORM_MAX_ARGS + CTN_MAX_NDIM + CTN_FORM_MAX_ARGS * CTN_MAX_NDIM;
+  static constexpr size_t kMost = kLaunchHead + 64 + 2 * CTN_FORM_MAX_ARGS + 2 * CTN_MAX_NDIM +
+                                  CTN_FORM_MAX_ARGS * CTN_MAX_NDIM;
   size_t n_ = 0;
   uint64_t words_[kMost];
 };
@@ -67,7 +73,7 @@ int dims_of(Reach reach) { return reach == Reach::kNear ? kNearDims : CTN_MAX_ND
 
 }  // namespace
 
-Program::Program(const ctn_form& form) : form_(form) {}
+Program::Program(const ctn_form& form) : form_(form), unroll_(unroll_of(form)) {}
 
 Program::~Program() {
   const bool usable = !in_forked_child();
@@ -125,7 +131,7 @@ void Program::elementwise(Device& d, const ctn_launch& l) {
   for (int32_t n = 0; n < l.ndim; ++n) size *= l.shape[n];
   Words words(form_.get(), l, flat ? 1 : dims_of(reach), size, Partition{}, nullptr);
   Parameters parameters(d, l.exec, words, reach);
-  const unsigned blocks = blocks_for(size, flat ? kThreads * kUnroll : kThreads);
+  const unsigned blocks = blocks_for(size, flat ? kThreads * unroll_ : kThreads);
   d.check(driver().cuLaunchKernel(flat ? k.flat : k.walk, blocks, 1, 1, kThreads, 1, 1, 0, d.stream,
                                   parameters.get(), nullptr),
           "launch");

@@ -32,6 +32,7 @@ class Program {
   void reduction(Device& d, const ctn_launch& l);
 
   OwnForm form_;
+  const int unroll_;
   std::mutex mutex_;
   std::atomic<Kernels*> kernels_[2][kMaxDevices] = {};
 };

@@ -12,6 +12,7 @@ constexpr const char* kStorage[CTN_DTYPE_COUNT] = {"b8",  "i8",  "i16", "i32", "
                                                    "u32", "u64", "f16", "f32", "f64", "bf16"};
 constexpr const char* kTypes[CTN_DTYPE_COUNT] = {"bool", "i8",  "i16", "i32", "i64", "u8", "u16",
                                                  "u32",  "u64", "f32", "f32", "f64", "f32"};
+constexpr int kBytes[CTN_DTYPE_COUNT] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 2};
 
 struct OpName {
   uint16_t op;
@@ -169,7 +170,7 @@ void append_reduction(std::string& to, const ctn_form& form) {
 void append_launch(std::string& to, const ctn_form& form) {
   const std::string scalars = number(form.n_scalars > 0 ? form.n_scalars : 1);
   to += "enum { kArgs = " + number(form.n_args) + ", kThreads = " + number(kThreads) +
-        ", kUnroll = " + number(kUnroll) + " };\n";
+        ", kUnroll = " + number(unroll_of(form)) + " };\n";
   to += R"(
 template <int N> struct Launch {
   i64 size, kept, reduced, ndim, n_reduced, lanes, across, parts, chunk;
@@ -177,7 +178,9 @@ template <int N> struct Launch {
   u64 scalars[)" +
         scalars + R"(];
   void* data[kArgs];
-  i64 counts[kArgs], shape[N], strides[kArgs][N];
+  i64 counts[kArgs], shape[N];
+  u64 inverse[N];
+  i64 strides[kArgs][N];
 };
 
 // Adds the byte offsets of element i of the dimensions [first, last) to those of all arguments.
@@ -187,8 +190,13 @@ __device__ inline void place(const L& l, int first, int last, i64 i, i64* at) {
     i64 r = i;
     if (d > first) {
       const i64 n = l.shape[d];
-      const bool small = ((u64)i | (u64)n) >> 32 == 0;  // the division is several times as fast
-      const i64 q = small ? (i64)((u32)i / (u32)n) : i / n;
+      i64 q;
+      if (((u64)i | (u64)n) >> 31 == 0) {  // by multiplication: no unit divides
+        const u32 factor = (u32)l.inverse[d], shift = (u32)(l.inverse[d] >> 32);
+        q = (i64)(((u32)((u64)(u32)i * factor >> 32) + (u32)i) >> shift);
+      } else {
+        q = i / n;
+      }
       r = i - q * n;
       i = q;
     }
@@ -206,6 +214,12 @@ void append_entry(std::string& to, const char* name, const char* body, int dims,
 }
 
 }  // namespace
+
+int unroll_of(const ctn_form& form) {
+  for (int32_t a = 0; a < form.n_args; ++a)
+    if (kBytes[form.args[a].dtype] > 2) return 4;
+  return 8;
+}
 
 std::string source_of(const ctn_form& form, Reach reach) {
   const int dims = reach == Reach::kNear ? kNearDims : CTN_MAX_NDIM;

@@ -69,6 +69,41 @@ TEST_CASE("running averages of arrays with the channels last") {
   CHECK(cuda_test::difference(got, want, 1e-3) == "");
 }
 
+TEST_CASE("pooling of what a convolution gives") {
+  for (const int64_t channels : {3, 16}) {
+    const auto pooled = [&](const char* name, const auto& pool) {
+      both(name, {{2, 2, 7, 9}, {channels, 2, 1, 1}},
+           [&](auto v) { return pool(F::convolution_2d(v[0], v[1] * 0.25f)) * 0.5f; });
+    };
+    pooled("maximum", [](const Variable& h) { return F::max_pooling_2d(h, 2); });
+    pooled("maximum of overlapping windows",
+           [](const Variable& h) { return F::max_pooling_2d(h, 3, {.stride = 2, .pad = 1}); });
+    pooled("maximum of oblong windows to the end", [](const Variable& h) {
+      return F::max_pooling_2d(h, Value({2, 3}), {.stride = Value({3, 2}), .pad = Value({0, 1})});
+    });
+    pooled("average", [](const Variable& h) { return F::average_pooling_2d(h, 3, {.stride = 2}); });
+    pooled("average with a border",
+           [](const Variable& h) { return F::average_pooling_2d(h, 3, {.stride = 2, .pad = 1}); });
+    pooled("average of all", [](const Variable& h) {
+      return F::average_pooling_2d(h, Value({7, 9}));
+    });
+  }
+}
+
+TEST_CASE("the largest of special values, channels last") {
+  const auto largest = [](const std::string& device) {
+    const Context ctx(device);
+    const Floats special = {NAN, -INFINITY, 1, -INFINITY, INFINITY, NAN, 2, 2, -INFINITY};
+    const Variable x(Array::from<float>(special, {1, 1, 3, 3}).astype(float16), false);
+    const Variable one(Array::full({8, 1, 1, 1}, 1).astype(float16), false);
+    return F::max_pooling_2d(F::convolution_2d(x, one), 2, {.stride = 1})
+        .array()
+        .astype(float32)
+        .to_vector<float>();
+  };
+  CHECK(cuda_test::difference(largest("cuda"), largest("cpu"), 0) == "");
+}
+
 TEST_CASE("arrays stay as they are from op to op") {
   const std::string log = kernel_log([] {
     const Variable x = half({2, 4, 5, 5}, 1), w = half({4, 4, 3, 3}, 2);
@@ -78,6 +113,14 @@ TEST_CASE("arrays stay as they are from op to op") {
   });
   CHECK(has(log, "batch_norm: cuda priority 200 runs"));
   CHECK(has(log, "batch_norm_grad: cuda priority 200 runs"));
+  const std::string pooled = kernel_log([] {
+    const Variable h = F::convolution_2d(half({2, 4, 5, 5}, 1), half({8, 4, 3, 3}, 2));
+    F::sum(F::convolution_2d(F::max_pooling_2d(h, 2), half({4, 8, 1, 1}, 3))).backward();
+    F::sum(F::convolution_2d(F::average_pooling_2d(h, 2), half({4, 8, 1, 1}, 3))).backward();
+  });
+  for (const char* op : {"max_pooling_2d_indexed", "pooling_scatter_2d", "average_pooling_2d",
+                         "average_pooling_2d_grad"})
+    CHECK(has(pooled, std::string(op) + ": cuda priority 200 runs"));
   const std::string plain = kernel_log([] {
     const using_config never("use_cudnn_tensor_core", "never");
     const Variable x = half({2, 4, 5, 5}, 1), w = half({4, 4, 3, 3}, 2);

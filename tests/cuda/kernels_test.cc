@@ -30,6 +30,20 @@ TEST_CASE("moves") {
   compare("concat of views", {{3, 2}, {2, 4}}, [](auto v) {
     return F::concat({F::transpose(v[0]), v[1]}, {.axis = 1});
   });
+  // neighbours are copied together, as many as lie well on both sides
+  for (const int64_t n : {1, 2, 3, 4, 6, 8})
+    compare("concat of words", {{3, 2, n, 5}, {3, 4, n, 5}, {3, 1, n, 5}}, [](auto v) {
+      return F::concat({v[0], v[1], v[2]}, {.axis = 1});
+    });
+  compare("bias", {{6, 5}, {8, 5}, {8}}, [](auto v) { return F::linear(v[0], v[1], v[2]); });
+  std::vector<int32_t> many;  // shared among parts
+  for (int k = 0; k < 1100; ++k) many.push_back(std::max(k * k % 37 % 21 - 3, -1));
+  compare("put back often", {{20, 3}},
+          [&](auto v) {
+            const Variable x(Array::from<int32_t>(many, {1100}), false);
+            return F::embed_id(x, v[0], {.ignore_label = -1}) * 0.125f;
+          },
+          {float32});
   const std::vector<int32_t> ids = {3, 0, 3, -1, 2};
   compare("embed_id", {{4, 6}},
           [&](auto v) {
