@@ -107,7 +107,7 @@ struct State {
 template <const ConvRole& role>
 void plan_conv(const Call& c, ctn_plan& plan, State& state) {
   state.plan = known().take(ConvKind(c, role, ConvSides(c, role.direction)));
-  if (sdk::config(c.context(), "autotune")) state.plan->choose_fastest(c.context());
+  if (sdk::config(c.context(), "autotune")) state.plan->tune(c.context());
   plan.scratch_bytes = state.plan->workspace();
   const uint64_t layout = state.plan->channels_last() ? kChannelsLast : kPlain;
   plan.in_layouts[0] = plan.in_layouts[1] = plan.out_layouts[0] = layout;

@@ -244,6 +244,29 @@ const char* ConvPlan::choose() {
   });
 }
 
+bool ConvPlan::take_known(int algorithm, int math) {
+  return with_functions(kind_.direction, [&]<class F>() {
+    typename F::Perf found[2 * F::kCount];
+    bool taken = false;
+    handle_->use(kAsking, [&](cudnnHandle_t h) {
+      int n = 0;
+      const cudnnStatus_t s = F::foretell(h, arrays_, 2 * F::kCount, &n, found);
+      if (s != CUDNN_STATUS_SUCCESS) return s;
+      const auto all = std::span(found, static_cast<size_t>(n));
+      const auto same = [&](const auto& p) { return static_cast<int>(p.algo) == algorithm; };
+      const auto at = std::find_if(all.begin(), all.end(), same);
+      if (at == all.end() || math < 0 || math > CUDNN_FMA_MATH) return s;
+      at->mathType = static_cast<cudnnMathType_t>(math);
+      std::rotate(all.begin(), at, at + 1);
+      take(std::span<const typename F::Perf>(all),
+           [&](int a, size_t* out) { return F::bytes(h, arrays_, a, out); });
+      taken = choices_.front().algorithm == algorithm && choices_.front().math == math;
+      return s;
+    });
+    return taken;
+  });
+}
+
 void ConvPlan::choose_fastest(ctn_context ctx) {
   const ctn_device where = {CTN_DEV_CUDA, static_cast<int32_t>(kind_.device)};
   const auto room = [&](std::span<const int64_t> shape, ctn_dtype dtype) {

@@ -53,8 +53,9 @@ class ConvPlan {
   ConvPlan(const ConvKind& kind, bool channels_last);
   // The best algorithm that the kind allows, as cuDNN foretells. NULL, or why there is none.
   const char* choose();
-  // The same by timing all, on memory of the context, where that finds one.
-  void choose_fastest(ctn_context ctx);
+  // The same by timing all, on memory of the context, where that finds one; or as was decided so
+  // before (dnn_tuning.cc).
+  void tune(ctn_context ctx);
 
   bool channels_last() const { return channels_last_; }
   // Bytes of scratch; what is handed to run need not be aligned.
@@ -83,6 +84,9 @@ class ConvPlan {
   template <class Perf, class Bytes>
   const char* take(std::span<const Perf> found, Bytes&& bytes);
   void set_math(cudnnMathType_t math);
+  void choose_fastest(ctn_context ctx);
+  // False where cuDNN or the kind does not allow it: numbers may come from a file.
+  bool take_known(int algorithm, int math);
 
   const ConvKind kind_;
   const bool channels_last_;  // of x, W and y

@@ -2,6 +2,14 @@
 // and that nothing is made twice or kept too long.
 #include "dnn_support.h"
 
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 using namespace catena;
 using cuda_test::compare, cuda_test::FakeDnn, cuda_test::Floats, cuda_test::has;
 using cuda_test::kernel_log, cuda_test::values;
@@ -11,6 +19,18 @@ namespace {
 constexpr int64_t kFft = 4, kPrecompGemm = 1, kGemm = 0, kWinograd = 6;  // forward
 
 Variable image(const Shape& shape, int seed = 0) { return Variable(values(shape, float32, seed)); }
+
+// A file of decisions whose last line fits what it says.
+std::string with_checksum(const std::string& text) {
+  uint32_t crc = ~0u;
+  for (const char c : text.substr(0, text.rfind("end "))) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int k = 0; k < 8; ++k) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+  }
+  char last[16];
+  std::snprintf(last, sizeof last, "%08x\n", ~crc);
+  return text.substr(0, text.rfind(' ') + 1) + last;
+}
 
 // Convolution of 3x3 and all of its gradients.
 void step(const Variable& x, const Variable& w) {
@@ -169,6 +189,44 @@ TEST_CASE("autotune times algorithms once for each kind of call") {
   step(x, w);  // off again: what was found does not count
   CHECK(fake.get("timed") == timed + 6);
   CHECK(fake.get("forward") == kPrecompGemm);
+}
+
+TEST_CASE("what autotune decided is saved, and replayed by another context") {
+  const FakeDnn fake;
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("cuda-tuning-" + std::to_string(getpid())))
+          .string();
+  const Shape shape = {1, 2, 6, 7};
+  const auto run = [&](bool load, bool tune) {
+    Context ctx("cuda");
+    if (load) ctx.load_tuning(path);
+    const using_config autotune("autotune", tune);
+    step(image(shape), image({3, 2, 3, 3}, 1));
+    if (!load) ctx.save_tuning(path);
+    return std::array{fake.get("forward"), fake.get("data"), fake.get("filter")};
+  };
+  const int64_t timed = fake.get("timed");
+  const auto chosen = run(false, true);
+  CHECK(chosen == std::array<int64_t, 3>{kWinograd, 4, 3});
+  CHECK(fake.get("timed") == timed + 3);
+  CHECK(run(true, true) == chosen);
+  CHECK(run(true, false) != chosen);  // off, all follows from the call
+  CHECK(fake.get("timed") == timed + 3);
+  std::string text;
+  {
+    std::ifstream in(path, std::ios::binary);
+    text.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  CHECK(has(text, "[cuda; cuDNN 9."));
+  CHECK(has(text,
+            "convolution forward float32 x 1x2x6x7 W 3x2x3x3 y 1x3x6x7 stride 1x1 dilate 1x1 "
+            "pad 1x1 groups 1 math fma workspace 8388608\talgorithm 6 math 3\n"));
+  // an algorithm that would need more than the workspace is not taken from a file either
+  text.replace(text.find("algorithm 6"), 11, "algorithm 4");
+  std::ofstream(path, std::ios::binary) << with_checksum(text);
+  CHECK(run(true, true) == chosen);
+  CHECK(fake.get("timed") == timed + 4);
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("descriptors and algorithms are made once for each kind of call") {
