@@ -180,8 +180,7 @@ Ref<Array> Array::make_waiting(Device& device, int dtype, std::span<const int64_
 
 // Its data, in whatever form, is that of another storage from now on.
 void Storage::take_data(Storage& from) {
-  if (from.flags & kStorageTracked) ctx->untrack(from);
-  from.flags &= ~kStorageTracked;
+  if (from.tracked) ctx->untrack(from);
   std::swap(data, from.data);
   std::swap(packed, from.packed);
   owner = from.owner;
@@ -291,7 +290,7 @@ void Storage::release() noexcept {
     ctx->waiting.remove(*waiting);
     waiting->release();
   }
-  if (flags & kStorageTracked) ctx->untrack(*this);
+  if (tracked) ctx->untrack(*this);
   if (!(flags & (kStorageBorrowed | kStorageInline)) && data) device->memory->put(data, bytes);
   drop_packed(*this);
   drop_derived(*this);

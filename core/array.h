@@ -26,7 +26,8 @@ class Waiting;
 // Memory of one or more arrays on one device: plain strides, copies in layouts, or both.
 struct Storage {
   std::atomic<int32_t> refs{1};
-  uint32_t flags = 0;  // kStorage*
+  uint32_t flags = 0;    // kStorage*, from the beginning
+  bool tracked = false;  // in the list of large storages; read by whoever has it alone
   Context* ctx = nullptr;
   Device* device = nullptr;
   std::byte* data = nullptr;  // plain; NULL also while only a layout has been written
@@ -56,7 +57,6 @@ struct Storage {
 inline constexpr uint64_t kInlineBytes = 1024;
 inline constexpr uint32_t kStorageBorrowed = 1;  // memory belongs to somebody else
 inline constexpr uint32_t kStorageInline = 2;    // data lies behind the header
-inline constexpr uint32_t kStorageTracked = 4;
 
 struct Array : ctn_array_s {
   std::atomic<int32_t> refs{1};

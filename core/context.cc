@@ -188,13 +188,14 @@ void Context::track(Storage& s) {
   s.next = tracked_;
   if (tracked_) tracked_->prev = &s;
   tracked_ = &s;
-  s.flags |= kStorageTracked;
+  s.tracked = true;
 }
 
 void Context::untrack(Storage& s) noexcept {
   std::lock_guard lock(track_mutex_);
   (s.prev ? s.prev->next : tracked_) = s.next;
   if (s.next) s.next->prev = s.prev;
+  s.tracked = false;
 }
 
 void Context::open_device(const ctn_context_options& o) {

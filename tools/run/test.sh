@@ -46,7 +46,7 @@ run_test() {
 }
 
 # What threads meet in, under ThreadSanitizer: only the programs that are about threads.
-thread_programs=(backward layout memory)
+thread_programs=(backward layout memory waiting)
 thread_build() {
   local program targets=(lib/catena/plugins-0/libcatena_{cpu,functions}.so)
   for program in "${thread_programs[@]}"; do targets+=("tests/$program-test"); done
