@@ -16,12 +16,10 @@ ctn_status register_lrn(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_noise(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_norm(const ctn_host* host, ctn_plugin plugin);
 ctn_status register_pooling(const ctn_host* host, ctn_plugin plugin);
-ctn_status register_product(const ctn_host* host, ctn_plugin plugin);
 
 inline constexpr RegisterFn kKernelFiles[] = {
     register_conv,  register_conv_weights, register_join,    register_lrn,
-    register_noise, register_norm,         register_pooling, register_product,
-    nullptr,  // ends the list
+    register_noise, register_norm,         register_pooling, nullptr,  // the end
 };
 
 }  // namespace catena::intel64

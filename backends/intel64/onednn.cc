@@ -151,13 +151,6 @@ Conv make_conv(Direction direction, Algorithm chosen, const ConvDesc& d) {
   });
 }
 
-Primitive make_product(const Md& a, const Md& b, const Md& y) {
-  return with_onednn("product", [&] {
-    const auto desc = describe<dnnl::matmul>(attributes(), a, b, y);
-    return Primitive::make<decltype(desc), dnnl::matmul>(desc);
-  });
-}
-
 Primitive make_reorder(const Md& from, const Md& to) {
   return with_onednn("reorder", [&] {
     const dnnl::reorder::primitive_desc desc(engine(), from, engine(), to, attributes());

@@ -110,9 +110,6 @@ Conv make_conv(Direction direction, Algorithm algorithm, const ConvDesc& desc);
 
 // ---- others
 
-// y = a b, matrices with strides.
-Primitive make_product(const Md& a, const Md& b, const Md& y);
-
 // From one layout to another.
 Primitive make_reorder(const Md& from, const Md& to);
 

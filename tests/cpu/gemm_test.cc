@@ -80,9 +80,10 @@ void check(FakeHost& host, const Shape& s, Numbers& numbers) {
 
 // Shapes that split into several tasks, blocks and rounds.
 const Shape kLarge[] = {
-    {100, 300, 784, false, true, false, true}, {1000, 100, 65, true, false},
-    {70, 1100, 1100, false, false, true},      {300, 45, 1300, true, true},
-    {20, 650, 1030, false, true, true, true},  {900, 41, 500, false, false},
+    {1100, 301, 17, true},        {100, 300, 784, false, true, false, true},
+    {1000, 100, 65, true, false}, {70, 1100, 1100, false, false, true},
+    {300, 45, 1300, true, true},  {20, 650, 1030, false, true, true, true},
+    {900, 41, 500, false, false},
 };
 
 }  // namespace

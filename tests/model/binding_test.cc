@@ -63,7 +63,7 @@ TEST_CASE("an argument may replace the variable that another one names") {
 }
 
 TEST_CASE("the current context is the last one of which an object is there") {
-  const Context outer("cpu");
+  const Context outer({.device = "cpu", .threads = 1});
   {
     const Context copy = outer;  // NOLINT(performance-unnecessary-copy-initialization)
     CHECK(Context::current() == outer.get());

@@ -15,20 +15,18 @@ constexpr int kTileRows = 6, kDotRows = 3, kDotColumns = 3;
 constexpr int kTileRows = 4, kDotRows = 3, kDotColumns = 3;
 #endif
 
-constexpr int64_t kFetchSteps = 64;  // shorter tiles end before a row of C could arrive
-
 template <class T, int M, int N>
 void tile(int64_t k, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc, const T* bias,
           int mode, Ahead ahead) {
   using V = Vec<T>;
   typename V::Reg acc[M][N];
+  // Rows of C lie far apart: fetched now, they are here when the sums are.
+  const int64_t fetched = k >= kFetchSteps ? 0 : N * V::kLanes;
 #pragma GCC unroll 16
   for (int i = 0; i < M; ++i) {
-    if (k >=
-        kFetchSteps) {  // rows of C lie far apart: fetched now, they are here when the sums are
-      __builtin_prefetch(c + i * ldc, 1);
-      if (N == 2) __builtin_prefetch(c + i * ldc + 2 * V::kLanes - 1, 1);
-    }
+    const T* soon = c + i * ldc + fetched;
+    __builtin_prefetch(soon, 1);
+    if (N == 2) __builtin_prefetch(soon + 2 * V::kLanes - 1, 1);
     const typename V::Reg start = mode & kTileBiasRows ? V::set1(bias[i]) : V::zero();
 #pragma GCC unroll 2
     for (int j = 0; j < N; ++j)

@@ -25,6 +25,9 @@ struct Ahead {
   int64_t step;
 };
 inline constexpr int kAheadSteps = 8;
+// Tiles of fewer steps end before a row of C could arrive: they fetch those of the tile on their
+// right instead of their own.
+inline constexpr int64_t kFetchSteps = 64;
 
 // C[i * ldc + j] for i < rows of the tile, j < vectors * lanes, from a panel of A (rows of the tile
 // side by side for each of the k steps) and rows of B that are ldb apart.

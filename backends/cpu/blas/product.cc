@@ -51,6 +51,10 @@ struct Blocks {
     const int64_t least = divide_up(kTaskWork, std::max<int64_t>(1, m * k * panel));
     task_panels =
         std::clamp(std::max(panels / kTasks, std::min(least, panels)), int64_t{1}, kTaskPanels);
+    if (k < kFetchSteps) {  // it is C that takes the time: whole rows, one tile after the other
+      task_panels = std::min(panels, kTaskPanels);
+      block_tiles = 1;
+    }
     column_tasks = divide_up(panels, task_panels);
     const int64_t work = m * k * task_panels * panel;
     const int64_t parts = std::min({kTasks / column_tasks, work / kTaskWork, tiles / 4});

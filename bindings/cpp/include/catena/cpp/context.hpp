@@ -4,11 +4,13 @@
 
 #include <catena/cpp/error.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -29,7 +31,10 @@ class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_conte
   using Base = detail::Handle<ctn_context, ctn_context_retain, ctn_context_release>;
 
  public:
-  explicit Context(const std::string& device) : Context(ContextOptions{.device = device}) {}
+  // A template, which braces do not fit: Context({.device = "cpu", .threads = 2}) means the other.
+  template <std::convertible_to<std::string_view> S>
+  explicit Context(const S& device)
+      : Context(ContextOptions{.device = std::string(std::string_view(device))}) {}
   explicit Context(const ContextOptions& options) : Base(create(options)) { make_current(); }
 
   // The context made last on this thread, or made current on it, of which an object is still there.
