@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "core/capture.h"
 #include "core/derived.h"
 #include "core/intrinsic.h"
 #include "core/layout.h"
@@ -40,6 +41,12 @@ Storage* make_storage(Context& ctx, Device& device, uint64_t block) {
   s->device = &device;
   s->block_bytes = block;
   return s;
+}
+
+// A storage of its own, perhaps in the memory of what is captured.
+void note_made(Storage& s) {
+  if (Capture* c = capture_on(*s.device)) [[unlikely]]
+    c->note_made(s);
 }
 
 void check_ndim(size_t ndim) {
@@ -165,6 +172,7 @@ Ref<Array> Array::make_packed(Device& device, int dtype, std::span<const int64_t
   Ref<Array> a = Ref<Array>::take(place_array(s, dtype, shape, size));
   add_packed(*a, layout);
   s->stale.store(true, std::memory_order_relaxed);
+  note_made(*s);
   return a;
 }
 
@@ -213,7 +221,9 @@ Ref<Array> Array::make(Device& device, int dtype, std::span<const int64_t> shape
     }
     if (bytes >= kTrackBytes) ctx.track(*s);
   }
-  return Ref<Array>::take(a);
+  Ref<Array> made = Ref<Array>::take(a);
+  note_made(*s);
+  return made;
 }
 
 Ref<Array> Array::make_view(const Array& base, std::span<const int64_t> shape,

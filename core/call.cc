@@ -328,7 +328,9 @@ void call_op(Context& ctx, const Op& op, std::span<Variable* const> in,
                          std::to_string(out.size()) + " was passed");
   const bool hooked = ctx.hook_count.load(std::memory_order_relaxed) != 0;
   if (hooked) run_hooks(ctx, CTN_HOOK_FORWARD_PRE, op.id, c.in);
-  const bool may_wait = !hooked && !(c.flags & kDebug) && !capture_in(ctx);
+  // While somebody captures, what is done late may become part of that.
+  const bool captured = ctx.captures.load(std::memory_order_relaxed) != 0;
+  const bool may_wait = !hooked && !(c.flags & kDebug) && !captured;
   if (!op.def.compose) {
     if (ctx.waiting.any()) {
       if (may_wait && follow(c, out)) return;

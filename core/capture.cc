@@ -1,10 +1,12 @@
 // Captures: see capture.h. A thread captures at most one at a time. The capture's own memory is a
 // pool that goes with it; what else it may touch is every block that was out when it began, so all
-// pools there were keep their blocks.
+// pools there were keep their blocks. Arrays may have data in several forms (layout.h), each at an
+// address that captured work knows: what it reads there is brought up to date before a replay.
 #include "core/capture.h"
 
 #include <algorithm>
 
+#include "core/layout.h"
 #include "core/optimizer.h"
 #include "core/variable.h"
 
@@ -44,7 +46,9 @@ Capture::~Capture() {
     const Backend& b = backend();
     ctx_.shielded(device_.name, [&] { b.def.capture_free(b.def.self, device_.id, work_); });
   }
-  for (Storage* s : written_) s->release();
+  made_.clear();
+  reads_.clear();
+  written_.clear();
   leaves_.clear();
   updates_.clear();
   if (random_) device_.memory->put(random_, kRandomBytes);
@@ -58,7 +62,7 @@ void Capture::begin(Context& ctx, Device& device) {
   if (!b || !b->def.capture_begin)
     fail(CTN_EUNSUPPORTED,
          "device " + device.name + ": backend '" + device.backend->name + "' captures no work");
-  ctx.waiting.run_of_thread();
+  ctx.waiting.run_all();
   ctx.synchronize();  // nothing that was queued is part of it
   Ref<Capture> made = Ref<Capture>::take(new Capture(ctx, device));
   checked_call("capture", [&] { return b->def.capture_begin(b->def.self, device.id); });
@@ -73,6 +77,7 @@ Ref<Capture> Capture::end(Context& ctx) {
   const Backend& b = c->backend();
   checked_call("capture", [&] { return b.def.capture_end(b.def.self, c->device_.id, &c->work_); });
   c->keep_leaves();
+  c->keep_written();
   return c;
 }
 
@@ -96,15 +101,29 @@ void Capture::keep_leaves() {
   }
 }
 
+// What is left of the capture's own arrays is written by every replay, as others are; each in the
+// form in which it is now.
+void Capture::keep_written() {
+  drop_made();
+  for (Ref<Storage>& s : made_) written_.push_back({std::move(s), nullptr});
+  made_.clear();
+  for (Form& w : written_) w.form = newest_form(*w.s);
+}
+
+void Capture::bring_up_to_date() {
+  for (const Form& w : written_)
+    if (w.s->readers.load(std::memory_order_acquire) != 0) ctx_.waiting.run_all(w.s.get());
+  for (const Form& r : reads_) refresh(*r.s, r.form);
+}
+
 void Capture::replay() {
   if (Capture* open = capture_in(ctx_)) open->refuse("a replay");
   const std::lock_guard lock(mutex_);
   const Backend& b = backend();
   if (drawn_ > 0) draw_again();
-  for (Storage* s : written_)
-    if (s->readers.load(std::memory_order_acquire) != 0) ctx_.waiting.run_all(s);
+  bring_up_to_date();
   checked_call("replay", [&] { return b.def.capture_replay(b.def.self, device_.id, work_); });
-  for (Storage* s : written_) s->version.fetch_add(1, std::memory_order_relaxed);
+  for (const Form& w : written_) written_in(*w.s, w.form);
   for (const Leaf& leaf : leaves_) {
     leaf.v->set_grad(leaf.grad.get());
     if (leaf.v->is_parameter()) leaf.v->extra->parameter->loss_scale = leaf.loss_scale;
@@ -132,12 +151,29 @@ void Capture::note_leaf(Variable& v) {
   leaves_.push_back({Ref<Variable>::share(&v), nullptr, 0});
 }
 
-// What lies in the capture's own memory is new with every replay, and need not be kept for it.
+namespace {
+
+const Storage* storage_of(const Ref<Storage>& s) { return s.get(); }
+
+}  // namespace
+
+void Capture::note_made(Storage& s) { made_.push_back(Ref<Storage>::share(&s)); }
+
+void Capture::drop_made() noexcept {
+  std::erase_if(made_,
+                [](const Ref<Storage>& s) { return s->refs.load(std::memory_order_acquire) == 1; });
+}
+
+void Capture::note_read(Storage& s, Packed* form) {
+  const auto same = [&](const Form& r) { return r.s.get() == &s && r.form == form; };
+  if (std::ranges::find(made_, &s, storage_of) != made_.end()) return;
+  if (std::ranges::none_of(reads_, same)) reads_.push_back({Ref<Storage>::share(&s), form});
+}
+
 void Capture::note_written(Storage& s) {
-  if (s.data && device_.memory->owns(*hold_.own, s.data)) return;
-  if (std::ranges::find(written_, &s) != written_.end()) return;
-  written_.push_back(&s);
-  s.retain();
+  const auto same = [&](const Form& w) { return w.s.get() == &s; };
+  if (std::ranges::find(made_, &s, storage_of) != made_.end()) return;
+  if (std::ranges::none_of(written_, same)) written_.push_back({Ref<Storage>::share(&s), nullptr});
 }
 
 ctn_philox Capture::take_random(int32_t kind, int64_t n) {

@@ -45,7 +45,14 @@ class Capture : public ctn_capture_s {
   // Throws: `what` cannot be done while work is captured.
   [[noreturn]] void refuse(std::string_view what) const;
   void note_leaf(Variable& v);
+  // What is captured reads the data of a storage in that form (NULL: plain), or writes it: a replay
+  // finds the newest data there, and what it has written is the newest.
+  void note_read(Storage& s, Packed* form);
   void note_written(Storage& s);
+  // A storage in the capture's own memory.
+  void note_made(Storage& s);
+  // Those that nobody else has any more let go of their memory.
+  void drop_made() noexcept;
   // Numbers that every replay takes from the context's stream; all of one kind.
   ctn_philox take_random(int32_t kind, int64_t n);
   // Done anew by every replay, after the rest: nothing more can be captured.
@@ -56,11 +63,17 @@ class Capture : public ctn_capture_s {
   ~Capture();
   const Backend& backend() const { return *device_.backend->stream_owner; }
   void keep_leaves();
+  void keep_written();
   void draw_again();
+  void bring_up_to_date();
 
   struct Leaf {
     Ref<Variable> v, grad;
     double loss_scale;
+  };
+  struct Form {
+    Ref<Storage> s;
+    Packed* form;  // NULL: plain
   };
   std::atomic<int32_t> refs_{1};
   Context& ctx_;  // a handle
@@ -72,7 +85,8 @@ class Capture : public ctn_capture_s {
   int32_t random_kind_ = -1;
   int64_t drawn_ = 0;
   std::vector<Leaf> leaves_;
-  std::vector<Storage*> written_;  // references
+  std::vector<Ref<Storage>> made_;  // until it ends
+  std::vector<Form> reads_, written_;
   std::vector<Ref<Optimizer>> updates_;
 };
 
@@ -84,6 +98,12 @@ inline Capture* capture_in(const Context& ctx) noexcept {
 inline Capture* capture_on(const Device& device) noexcept {
   Capture* c = capture_in(*device.ctx);
   return c && &c->device() == &device ? c : nullptr;
+}
+
+// Plain data of an array is about to be read, perhaps by what is captured.
+inline void note_read(Array& a) {
+  if (Capture* c = capture_in(a.ctx())) [[unlikely]]
+    c->note_read(*a.storage, nullptr);
 }
 
 inline Capture* to_capture(ctn_capture c) {

@@ -29,6 +29,9 @@ void release_all(Derived* list) noexcept {
 
 constexpr size_t kMost = 8;  // of one array
 
+// Views of the storage in other shapes are other inputs to a kernel: only its own array has pieces.
+bool has_pieces(const Array& a) { return a.inside_storage && is_private(*a.storage); }
+
 uint32_t version_of(const Storage& s) { return s.version.load(std::memory_order_relaxed); }
 
 }  // namespace
@@ -41,7 +44,7 @@ void Derived::release() noexcept {
 }
 
 Ref<Derived> find_derived(Array& a, uint64_t key) {
-  if (!is_whole(a) || !is_private(*a.storage)) return nullptr;
+  if (!has_pieces(a)) return nullptr;
   Storage& s = *a.storage;
   std::lock_guard lock(s.ctx->layout_mutex);
   for (Derived* d = s.derived; d; d = d->next)
@@ -66,7 +69,7 @@ Ref<Derived> make_derived(Array& a, uint64_t key, uint64_t bytes) {
 }
 
 void keep_derived(Array& a, Derived& d) noexcept {
-  if (!is_whole(a) || !is_private(*a.storage)) return;
+  if (!has_pieces(a)) return;
   Storage& s = *a.storage;
   Derived *old = nullptr, *old_keys = nullptr;
   {

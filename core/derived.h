@@ -23,11 +23,11 @@ struct Derived {
   void release() noexcept;
 };
 
-// NULL if there is none of this key, or the array was written since.
+// NULL if there is none of this key, the array was written since, or is a view.
 Ref<Derived> find_derived(Array& a, uint64_t key);
 // Not to be found yet.
 Ref<Derived> make_derived(Array& a, uint64_t key, uint64_t bytes);
-// From now on it is what is found, unless the array has been written, or may be unseen.
+// From now on it is what is found, unless the array is a view, has been written, or may be unseen.
 void keep_derived(Array& a, Derived& d) noexcept;
 
 // For array.cc: those of a storage that goes.

@@ -39,8 +39,10 @@ void device_source_free(void* user, void* p, uint64_t bytes, uint64_t align) noe
 }  // namespace
 
 void* Context::alloc_data(Device& device, uint64_t bytes) {
-  const Capture* const capture = capture_on(device);
+  Capture* const capture = capture_on(device);
   DeviceMemory::Pool* const pool = capture ? capture->pool() : nullptr;
+  if (capture) [[unlikely]]
+    capture->drop_made();
   if (void* p = device.memory->get(bytes, pool)) [[likely]]
     return p;
   trim();

@@ -33,8 +33,6 @@ class DeviceMemory {
   void* get(uint64_t bytes, Pool* from = nullptr) noexcept;
   void put(void* p, uint64_t bytes) noexcept;
   uint64_t trim() noexcept;
-  // Whether a block came out of this pool.
-  bool owns(const Pool& pool, const void* p) noexcept { return owner_of(p) == &pool; }
   uint64_t held() const noexcept;
   uint64_t used() const noexcept;
 

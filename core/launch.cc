@@ -200,7 +200,10 @@ uint64_t reduced_layout(const Space& space, std::span<Array* const> in) {
 
 void* launch_data(Array& a, uint8_t role, uint64_t layout, Exec& exec) {
   if (role == CTN_ROLE_OUT || role == CTN_ROLE_INOUT) a.before_write();
-  if (!layout) return a.data();
+  if (!layout) {
+    note_read(a);  // also of an output, which may be a part of its memory
+    return a.data();
+  }
   return role == CTN_ROLE_OUT ? packed_room(a, layout) : packed_data(a, layout, exec);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/capture.h"
 #include "core/launch.h"
 #include "core/waiting.h"
 
@@ -34,7 +35,7 @@ const Backend& layouts_of(const Device& device) {
 bool is_ours(const Storage& s) { return s.device->backend->layout_owner && is_private(s); }
 
 // What a layout means depends on the shape, and views of one storage may have several.
-bool fits(const Packed& p, const Array& a) {
+bool fits(const Packed& p, const auto& a) {  // an array, or another copy
   return p.dtype == a.dtype && p.ndim == a.ndim && std::equal(p.dims, p.dims + p.ndim, a.dims);
 }
 
@@ -48,8 +49,8 @@ bool is_fresh(const Storage& s, const Packed& p) {
   return p.valid && p.version == s.version.load(std::memory_order_relaxed);
 }
 
-const Packed& fresh(const Storage& s) {
-  const Packed* p = s.packed;
+Packed& fresh(const Storage& s) {
+  Packed* p = s.packed;
   while (p && !is_fresh(s, *p)) p = p->next;
   if (!p) fail(CTN_EINTERNAL, "array: neither its plain data nor a layout is up to date");
   return *p;
@@ -71,23 +72,39 @@ void reorder(Exec& exec, const ctn_tensor& from, const ctn_tensor& to) {
   exec.ctx.count_reorder(static_cast<uint64_t>(element_count(shape, item) * item));
 }
 
+void note_read(Storage& s, Packed* form) {
+  if (Capture* c = capture_in(*s.ctx)) [[unlikely]]
+    c->note_read(s, form);
+}
+
 // Brings the plain data up to date.
 void unpack_storage(Storage& s, Exec& exec) {
-  const Packed& p = fresh(s);
+  Packed& p = fresh(s);
+  note_read(s, &p);
   if (!s.data && s.bytes) s.data = static_cast<std::byte*>(s.ctx->alloc_data(*s.device, s.bytes));
   reorder(exec, tensor(s, p, p.data, p.layout), tensor(s, p, s.data, 0));
   s.stale.store(false, std::memory_order_release);
 }
 
-// The newest data there is, in the shape of `a`: plain, or in a layout.
-ctn_tensor newest(const Array& a, const Packed& like, Exec& exec) {
-  Storage& s = *a.storage;
+// The newest data there is, in the shape of `like`: plain, or in a layout.
+ctn_tensor newest(Storage& s, const Packed& like, Exec& exec) {
   if (s.stale.load(std::memory_order_relaxed)) {
-    const Packed& p = fresh(s);
-    if (fits(p, a)) return tensor(s, p, p.data, p.layout);
+    Packed& p = fresh(s);
+    if (fits(p, like)) {
+      note_read(s, &p);
+      return tensor(s, p, p.data, p.layout);
+    }
     unpack_storage(s, exec);
   }
+  note_read(s, nullptr);
   return tensor(s, like, s.data, 0);
+}
+
+void bring_up_to_date(Storage& s, Packed& p, Exec& exec) {
+  p.valid = false;
+  reorder(exec, newest(s, p, exec), tensor(s, p, p.data, p.layout));
+  p.version = s.version.load(std::memory_order_relaxed);
+  p.valid = true;
 }
 
 Packed* make_packed(Array& a, uint64_t layout) {
@@ -164,12 +181,10 @@ std::byte* packed_data(Array& a, uint64_t layout, Exec& exec) {
   std::lock_guard lock(s.ctx->layout_mutex);
   Packed* p = find(a, layout);
   if (!p) p = make_packed(a, layout);
-  if (!is_fresh(s, *p)) {
-    p->valid = false;
-    reorder(exec, newest(a, *p, exec), tensor(s, *p, p->data, layout));
-    p->version = s.version.load(std::memory_order_relaxed);
-    p->valid = true;
-  }
+  if (is_fresh(s, *p))
+    note_read(s, p);
+  else
+    bring_up_to_date(s, *p, exec);
   return p->data;
 }
 
@@ -182,13 +197,40 @@ std::byte* packed_room(Array& a, uint64_t layout) {
   return p->data;
 }
 
+namespace {
+
+// With the lock held; NULL: the plain data was written.
+void set_newest(Storage& s, Packed* p) {
+  const uint32_t version = s.version.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (p) {
+    p->version = version;
+    p->valid = true;
+  }
+  s.stale.store(p != nullptr, std::memory_order_release);
+}
+
+}  // namespace
+
 void written_packed(Array& a, uint64_t layout) {
-  Storage& s = *a.storage;
+  std::lock_guard lock(a.ctx().layout_mutex);
+  set_newest(*a.storage, find(a, layout));
+}
+
+Packed* newest_form(Storage& s) {
   std::lock_guard lock(s.ctx->layout_mutex);
-  Packed* p = find(a, layout);
-  p->version = s.version.fetch_add(1, std::memory_order_relaxed) + 1;
-  p->valid = true;
-  s.stale.store(true, std::memory_order_release);
+  return s.stale.load(std::memory_order_relaxed) ? &fresh(s) : nullptr;
+}
+
+void refresh(Storage& s, Packed* form) {
+  std::lock_guard lock(s.ctx->layout_mutex);
+  Exec exec(*s.ctx, *s.device, "reorder");
+  if (!form && s.stale.load(std::memory_order_relaxed)) unpack_storage(s, exec);
+  if (form && !(is_fresh(s, *form) && is_private(s))) bring_up_to_date(s, *form, exec);
+}
+
+void written_in(Storage& s, Packed* form) {
+  std::lock_guard lock(s.ctx->layout_mutex);
+  set_newest(s, form);
 }
 
 void Array::unpack() const {

@@ -65,6 +65,14 @@ inline bool is_unshared(const Array& a) {
 // The elements of `from` to `to`, both in one layout; `bytes` of them where that is plain.
 void copy_tensor(Exec& exec, const ctn_tensor& from, const ctn_tensor& to, int64_t bytes);
 
+// For captures, which know data by its address. The form in which a storage has its newest data:
+// NULL, plain.
+Packed* newest_form(Storage& s);
+// Brings the data in that form up to date.
+void refresh(Storage& s, Packed* form);
+// It has been written in that form, by work that was captured: all others are old now.
+void written_in(Storage& s, Packed* form);
+
 // For array.cc: room for `a` in `layout`; the copies of a storage that goes.
 void add_packed(Array& a, uint64_t layout);
 void drop_packed(Storage& s) noexcept;

@@ -55,6 +55,7 @@ Ref<Array> stage_array(Array& own, Array& source, const std::string& where) {
   if (!std::ranges::equal(own.shape(), source.shape()))
     fail(CTN_ESHAPE, where + " has shape " + shape_text(own.shape()) + ", its new value " +
                          shape_text(source.shape()));
+  own.before_write();
   return copy_array(*to_device(source, own.device()), own.dtype);
 }
 

@@ -61,6 +61,7 @@ bool make_key(std::vector<uint64_t>& key, const Kernel& kernel, const ctn_call_i
   };
   for (int32_t k = 0; k < call.n_followers; ++k) {
     const ctn_follower& f = call.followers[k];
+    key.push_back(f.op.n);
     add_bytes(key, f.op.p, f.op.n);
     key.push_back(static_cast<uint64_t>(f.position) << 32 | static_cast<uint32_t>(f.n_in));
     if (!add_attrs(f.attrs, f.n_attrs)) return false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/bound_call.h"
+#include "core/capture.h"
 #include "core/layout.h"
 #include "core/waiting.h"
 
@@ -138,7 +139,7 @@ void Outputs::written() const {
 namespace {
 
 // The inputs as the kernel takes them: packed where it asked for a layout, otherwise plain, in C
-// order unless it reads strides.
+// order unless it reads strides. What the output begins as is copied in C order.
 class Inputs {
  public:
   Inputs(const KernelCall& c, const Kernel& kernel, const Plan* plan, Exec& exec)
@@ -148,11 +149,13 @@ class Inputs {
       if (!c.in[i]) continue;
       const uint64_t layout = plan ? plan->in_layout(i) : 0;
       Array* a = c.in[i];
-      if (!a->contiguous && (layout || !strided)) {
+      const bool begins = plan && plan->onto() == i + 1;
+      if (!a->contiguous && (layout || begins || !strided)) {
         packed_.push_back(to_contiguous(*a));
         a = packed_.back().get();
         a->describe(tensors_[i].t);
       }
+      if (!layout) note_read(*a);
       tensors_[i].layout = layout;
       tensors_[i].t.data = layout ? packed_data(*a, layout, exec) : a->data();
     }

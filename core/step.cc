@@ -98,6 +98,8 @@ void Step::run() {
     w.grad = to_contiguous(*to_device(w.param->grad->array(), w.param->array().device()));
     prepare_states(w);
     add_launch(w);
+    w.rule->param->array().before_write();
+    for (Array* state : w.states) state->before_write();
   }
   batches_.seal();
   change();

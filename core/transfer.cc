@@ -72,6 +72,7 @@ void copy_staged(Array& src, Array& dst) {
 // behind its own work; the other side's is waited for here.
 void copy_bytes(Array& src, Array& dst) {
   if (&src.device() != &dst.device()) check_captured(src, "a copy between devices");
+  note_read(src);
   const Device &from = src.device(), &to = dst.device();
   const Backend &reader = *from.backend->memory_owner, &writer = *to.backend->memory_owner;
   if (&reader == &writer)

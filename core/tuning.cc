@@ -75,8 +75,11 @@ void Tuning::add(std::string_view scope, std::string_view key, std::string_view 
   for (const std::string_view text : {scope, key, choice})
     if (!is_line(text)) fail(CTN_EINVAL, "tuning: " + quoted(text) + " is no line of text");
   std::lock_guard lock(mutex_);
-  if (choices_.size() >= kMostEntries) return;  // the caller has decided and goes on
-  choices_.insert_or_assign(Key(scope, key), keep(choice));
+  const auto at = choices_.find(KeyView(scope, key));
+  if (at != choices_.end())
+    at->second = keep(choice);
+  else if (choices_.size() < kMostEntries)  // without, the caller has decided and goes on
+    choices_.emplace(Key(scope, key), keep(choice));
 }
 
 void Tuning::save(const ctn_io& io, const std::string& path) const {

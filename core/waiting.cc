@@ -50,6 +50,12 @@ struct Waiting::Joined {
         if (static_cast<int32_t>(i) != w.position_) add_operand(w.in_[i].get());
     }
   }
+  // Keeps the inputs, for when the calls are no longer locked.
+  std::vector<Ref<Array>> hold() const {
+    std::vector<Ref<Array>> held;
+    for (Array* a : in) held.push_back(Ref<Array>::share(a));
+    return held;
+  }
   // As kernels are run on them.
   void see() {
     for (size_t i = 0; i < in.size(); ++i)
@@ -88,7 +94,7 @@ void Waiting::forget_inputs() noexcept {
 
 template <class Wanted>
 Waiting::Chain Waiting::lock_chain(Locks& locks, Wanted wanted) {
-  Chain chain{this};
+  Chain chain{Ref<Waiting>::share(this)};
   while (!chain.back()->kernel_) {
     const Waiting& last = *chain.back();
     const Array& between = *last.in_[static_cast<size_t>(last.position_)];
@@ -99,10 +105,26 @@ Waiting::Chain Waiting::lock_chain(Locks& locks, Wanted wanted) {
       locks.clear();
       return {};
     }
-    chain.push_back(w);
+    chain.push_back(Ref<Waiting>::share(w));
   }
   return chain;
 }
+
+namespace {
+
+// Of the exception being handled: whether memory was asked for that there is not, which a kernel
+// says before it writes. Other exceptions that leave a kernel say nothing about that.
+bool wants_memory() {
+  try {
+    throw;
+  } catch (const Error& e) {
+    return e.code() == CTN_ENOMEM;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
 
 Ref<Array> Waiting::run_chain(const Chain& chain) {
   const Waiting& first = *chain.back();
@@ -113,9 +135,8 @@ Ref<Array> Waiting::run_chain(const Chain& chain) {
   Outputs outs(like);
   try {
     run_kernel(joined.call(first), *first.kernel_, outs);
-  } catch (const Error& e) {
-    // an input is gone; without memory a kernel has not written yet
-    if (outs.took_input && e.code() != CTN_ENOMEM) lost_ = std::current_exception();
+  } catch (...) {
+    if (outs.took_input && !wants_memory()) lost_ = std::current_exception();  // an input is gone
     throw;
   }
   return outs.arrays[0];
@@ -127,13 +148,14 @@ void Waiting::run_locked() {
   std::optional<ConfigScope> as_called;
   if (ctx_.config().flags() != flags_) as_called.emplace(ctx_.config(), ~uint64_t{0}, flags_);
   try {
+    Chain chain;
     Locks locks;
     // what somebody else can look at is computed on its own
-    const Chain chain = lock_chain(locks, [](const Array& a) { return is_unshared(a); });
+    chain = lock_chain(locks, [](const Array& a) { return is_unshared(a); });
     thread_ = 0;  // what a callback calls meanwhile does not come back here
-    for (Waiting* w : chain) w->thread_ = 0;
+    for (const Ref<Waiting>& w : chain) w->thread_ = 0;
     result_ = chain.size() > 1 ? run_chain(chain) : call_now(ctx_, op_, in_, attrs_.get());
-    for (Waiting* w : chain) w->ran_ = true;
+    for (const Ref<Waiting>& w : chain) w->ran_ = true;
     ran_ = true;
   } catch (...) {
     if (lost_) leave();
@@ -144,17 +166,17 @@ void Waiting::run_locked() {
 
 // Nothing will be run any more.
 void Waiting::leave() noexcept {
-  forget_inputs();
   ctx_.waiting.remove(*this);
+  forget_inputs();
 }
 
 bool Waiting::reads(const Storage& s) const {
   return std::ranges::any_of(in_, [&](const Ref<Array>& a) { return a && a->storage == &s; });
 }
 
-void Waiting::run(const Storage* read) {
+void Waiting::run() {
   std::lock_guard lock(mutex_);
-  if (!read || reads(*read)) run_locked();
+  run_locked();
 }
 
 void Waiting::settle(Storage& s) {
@@ -216,12 +238,13 @@ void WaitingList::run_all(const Storage* read) {
   std::vector<Ref<Waiting>> all;
   {
     std::lock_guard lock(mutex_);
-    for (Waiting* w = newest_; w; w = w->older_) all.push_back(Ref<Waiting>::share(w));
+    for (Waiting* w = newest_; w; w = w->older_)
+      if (!read || w->reads(*read)) all.push_back(Ref<Waiting>::share(w));
   }
   std::exception_ptr first;
   for (const Ref<Waiting>& w : all) {
     try {
-      w->run(read);
+      w->run();
     } catch (...) {
       if (!first) first = std::current_exception();
     }
@@ -235,8 +258,19 @@ void Array::run_readers() { ctx().waiting.run_all(storage); }
 
 namespace {
 
-bool may_be_read_later(const Call& c) {
-  return std::ranges::all_of(c.arrays(),
+constexpr size_t kMostCalls = 16;  // of a chain
+
+// Says all there is to it: what a handle or a function stands for may be another thing later.
+bool is_plain(const ctn_value& v) {
+  if (v.kind != CTN_LIST) return v.kind < CTN_ARRAY;
+  return std::all_of(v.u.list, v.u.list + v.n, is_plain);
+}
+
+// Whether later gives what now would: numbers are drawn in the order of the calls.
+bool may_be_run_later(const Call& c) {
+  if (c.is_recorded() || c.op.flags & CTN_OP_RANDOM) return false;
+  return std::ranges::all_of(c.attrs(), is_plain) &&
+         std::ranges::all_of(c.arrays(),
                              [](const Array* a) { return !a || is_private(*a->storage); });
 }
 
@@ -281,7 +315,7 @@ int32_t waiting_input(const Call& c) {
 }  // namespace
 
 bool wait(Call& c, const Kernel& kernel, const Outputs& outs, std::span<Variable*> out) {
-  if (c.is_recorded() || outs.size() != 1 || !outs.any_new() || !may_be_read_later(c)) return false;
+  if (outs.size() != 1 || !outs.any_new() || !may_be_run_later(c)) return false;
   const int dtype = dtype_index(outs.specs[0].dtype);
   if (element_count(outs.shape(0)) * kDtypeBytes[dtype] <= static_cast<int64_t>(kInlineBytes))
     return false;
@@ -290,34 +324,37 @@ bool wait(Call& c, const Kernel& kernel, const Outputs& outs, std::span<Variable
 }
 
 bool follow(Call& c, std::span<Variable*> out) {
-  if (!c.has_waiting() || c.is_recorded()) return false;
+  if (!c.has_waiting()) return false;
   const int32_t position = waiting_input(c);
-  if (position < 0 || !may_be_read_later(c)) return false;
+  if (position < 0 || !may_be_run_later(c)) return false;
   const Array& last = *c.arrays()[static_cast<size_t>(position)];
   if (!keeps_shape(c, last)) return false;
   Waiting& before = *last.storage->waiting;
+  Waiting::Chain chain;
   Waiting::Locks locks;
   locks.emplace_back(before.mutex_);
   if (before.ran_) return false;
-  const Waiting::Chain chain = before.lock_chain(locks, [](const Array&) { return true; });
-  if (chain.empty()) return false;
-  const Kernel* kernel = chain.back()->kernel_;
+  chain = before.lock_chain(locks, [](const Array&) { return true; });
+  if (chain.empty() || chain.size() == kMostCalls) return false;
+  const Waiting& first = *chain.back();
+  if (first.flags_ != c.flags || &first.device_ != &c.device()) return false;
   Waiting::Joined joined(chain);
   joined.add(c.op, c.attrs(), position);
   for (size_t i = 0; i < c.in.size(); ++i)
     if (static_cast<int32_t>(i) != position) joined.add_operand(c.arrays()[i]);
-  ctn_call_info info = joined.call(*chain.back()).info(1);
+  const std::vector<Ref<Array>> held = joined.hold();
+  locks.clear();  // the kernel may call, and others may run the calls before
+  ctn_call_info info = joined.call(first).info(1);
   ctn_tensor made{};
   last.describe(made.t);
   info.out = &made;
   --info.n_followers;
   int32_t yes = 0;
-  check_op(kernel->def.absorb(kernel->def.self, &info, &joined.followers.back(), &yes), c.op);
+  const ctn_kernel_def& kernel = first.kernel_->def;
+  check_op(kernel.absorb(kernel.self, &info, &joined.followers.back(), &yes), c.op);
   if (!yes) return false;
-  const std::string& base = chain.back()->op_.name;
-  locks.clear();
   if (c.ctx.logs(CTN_LOG_DEBUG))
-    c.ctx.log(CTN_LOG_DEBUG, "kernel", c.op.name + ": follows " + base);
+    c.ctx.log(CTN_LOG_DEBUG, "kernel", c.op.name + ": follows " + first.op_.name);
   out[0] = put_off(c, nullptr, position, last.shape(), last.dtype);
   return true;
 }

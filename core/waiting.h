@@ -39,18 +39,18 @@ class Waiting {
   bool is_done() const { return done_.load(std::memory_order_acquire); }
   // Gives the storage its data.
   void settle(Storage& s);
-  // Computes the data and keeps it for the storage; if `read` is given, only if it reads that.
-  void run(const Storage* read = nullptr);
+  // Computes the data and keeps it for the storage.
+  void run();
 
  private:
   friend class WaitingList;
   friend bool follow(Call& c, std::span<Variable*> out);
-  using Chain = std::vector<Waiting*>;  // the last call first
+  using Chain = std::vector<Ref<Waiting>>;  // the last call first
   using Locks = std::vector<std::unique_lock<std::mutex>>;
   struct Joined;
 
   void run_locked();
-  bool reads(const Storage& s) const;
+  bool reads(const Storage& s) const;  // while it is listed
   // This one and those before it, back to the one with a kernel, all locked (this one by the
   // caller). Empty if one of them has been run, or is not `wanted`.
   template <class Wanted>

@@ -26,8 +26,8 @@ struct Export {
 
 void release_export(ctn_dlpack* t) {
   auto* e = static_cast<Export*>(t->manager_ctx);
+  e->array->written();  // before copies of it are kept again
   e->array->storage->exports.fetch_sub(1);
-  e->array->written();
   e->array->release();
   delete e;
 }

@@ -170,8 +170,14 @@ int32_t ctn_context_threads(ctn_context ctx) {
 ctn_status ctn_synchronize(ctn_context ctx) {
   return guarded([&] {
     Context& c = *to_context(ctx);
-    c.waiting.run_all();
+    std::exception_ptr first;
+    try {
+      c.waiting.run_all();
+    } catch (...) {
+      first = std::current_exception();
+    }
     c.synchronize();
+    if (first) std::rethrow_exception(first);
   });
 }
 

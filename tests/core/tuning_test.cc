@@ -57,6 +57,15 @@ TEST_CASE("what is saved is loaded") {
   CHECK(saved(Tuning()) == "catena tuning 1.0\nend 0 2719c2d8\n");
 }
 
+TEST_CASE("there are only so many; a full table still changes its mind") {
+  Tuning t;
+  for (int k = 0; k < 1 << 16; ++k) t.add("machine", "call " + std::to_string(k), "first");
+  t.add("machine", "one more", "first");
+  CHECK(t.find("machine", "one more").empty());
+  t.add("machine", "call 7", "second");
+  CHECK(t.find("machine", "call 7") == "second");
+}
+
 TEST_CASE("texts that no line can hold are refused") {
   Tuning t;
   for (const char* bad : {"", "a\nb", "a\tb"}) {

@@ -125,6 +125,30 @@ TEST_CASE("convolutions that take up what follows give what the cpu backend give
   }
 }
 
+TEST_CASE("filters that are seen in two shapes are two") {
+  const Context ctx("intel64"), cpu("cpu");
+  const auto run = [](const Context& on) {
+    on.make_current();
+    const no_backprop_mode off;
+    const Array w = Array::from(numbers({32, 16, 3, 3}, 1), {32, 16, 3, 3});
+    const Variable x = filled({3, 16, 12, 14}, 0), wide = filled({3, 48, 12, 14}, 2);
+    const Variable ones(Array::full({32}, 1)), zeros(Array::full({32}, 0));
+    const auto value = [&](const Variable& in, const Array& filters) {
+      Variable y = F::convolution_2d(in, Variable(filters), {.pad = {1, 0}});
+      y = F::fixed_batch_normalization(std::move(y), ones, zeros, zeros, ones);
+      return F::relu(std::move(y)).array().to_vector<float>();
+    };
+    std::vector<Floats> all;
+    for (int round = 0; round < 2; ++round) {
+      all.push_back(value(x, w));
+      all.push_back(value(wide, w.reshape({32, 48, 3, 1})));
+    }
+    return all;
+  };
+  const auto ours = run(ctx), theirs = run(cpu);
+  for (size_t k = 0; k < ours.size(); ++k) CHECK(distance(ours[k], theirs[k]) < 1e-5);
+}
+
 TEST_CASE("kept filters follow what they are made of") {
   const Context ctx("intel64");
   const no_backprop_mode off;

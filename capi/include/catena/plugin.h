@@ -248,7 +248,7 @@ typedef struct ctn_follower {
 } ctn_follower;
 
 /* A call as infer, supports and kernels see it. `attrs` follows the schema's order with defaults
- * filled in. infer and supports may see t.data == NULL. */
+ * filled in. Only `run` of a kernel is sure to see data, all others may find t.data NULL. */
 typedef struct ctn_call_info {
   uint32_t size;
   int32_t n_in;
@@ -372,8 +372,9 @@ typedef struct ctn_kernel_def {
    * A kernel that has this member may find its calls put off: where no graph is recorded, the last
    * call of a thread waits until its result is looked at, something that it reads is about to be
    * written, or the thread makes a call that is none it absorbs. plan and run then see all of them
-   * as followers. What fails is told to whoever made it run, who may try again: a run that fails
-   * with CTN_ENOMEM has written nothing to its output. NULL: runs at once. */
+   * as followers, up to 15, of one device and configuration. What fails is told to whoever made it
+   * run, who may try again: a run that fails with CTN_ENOMEM has written nothing to its output.
+   * Random ops and those with handles in their attributes run at once, as all do if it is NULL. */
   ctn_status(CTN_CALL* absorb)(void* self, const ctn_call_info* call, const ctn_follower* next,
                                int32_t* yes);
 } ctn_kernel_def;
@@ -635,7 +636,8 @@ typedef struct ctn_host {
    * choice, in all kernels of a backend. find: NULL if there is none, or the input was written
    * since. keep: new memory to be filled in this run, 64-byte aligned; found once the run has
    * succeeded, in place of what was kept under that key. What was found or kept may be used until
-   * the run ends, and read only once it has been filled. Goes with the input's memory. */
+   * the run ends, and read only once it has been filled. Goes with the input's memory; of views
+   * nothing is kept. */
   ctn_status(CTN_CALL* find_derived)(ctn_exec e, int32_t input, uint64_t key, const void** out);
   ctn_status(CTN_CALL* keep_derived)(ctn_exec e, int32_t input, uint64_t key, uint64_t bytes,
                                      void** out);

@@ -270,8 +270,9 @@ typedef void(CTN_CALL* ctn_log_fn)(void* user, int32_t level, ctn_str topic, ctn
 typedef ctn_status(CTN_CALL* ctn_range_fn)(void* arg, int64_t begin, int64_t end);
 
 /* Bring your own threads: run `body(arg, k)` for every k in [0, n), on any threads, in any order,
- * and return when all are done. Should an exception leave `run`, no body may run any more: the work
- * counts as failed. */
+ * and return when all are done. Until then the thread that called `run` does nothing else with the
+ * context: what it is computing is locked. Should an exception leave `run`, no body may run any
+ * more: the work counts as failed. */
 typedef struct ctn_executor {
   uint32_t size;
   int32_t threads; /* how many run at once: 0 (as 1) to 1024 */

@@ -43,13 +43,13 @@ class Variable : public detail::Handle<ctn_variable, ctn_variable_retain, ctn_va
     return array().item<T>();
   }
 
-  // Replaces the array.
   // Moves the array and the gradient: "cuda:1", "cpu".
   void to_device(std::string_view name) {
     ctn_device device{};
     check(ctn_device_find(ctn_variable_context(get()), detail::str(name), &device));
     check(ctn_variable_to_device(get(), device));
   }
+  // Replaces the array.
   void set_array(const Array& a) { check(ctn_variable_set_array(get(), a.get())); }
   bool requires_grad() const { return ctn_variable_requires_grad(get()) != 0; }
 
