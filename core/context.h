@@ -60,9 +60,24 @@ struct Device {
   }
   std::atomic<Device*> upper{nullptr};  // by Context::raise()
 
+  // The queue of its work as the backend's library knows it, for the calling thread; NULL: none.
+  void* native_stream() const;
+  // Its later work comes after what the stream of that library has now; and the other way round.
+  void follow(void* stream) const;
+  void lead(void* stream) const;
+
+  Device() = default;
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
  private:
   friend class Context;
   void sync() const;
+  ctn_stream queue() const;  // of the backend; NULL: it has no streams
+  template <class Body>
+  void with_stream(void* stream, Body&& body) const;
+  mutable std::atomic<ctn_stream> queue_{nullptr};
   mutable std::mutex kept_mutex_;
   mutable std::exception_ptr kept_;  // by settle()
 };

@@ -237,4 +237,64 @@ void Device::settle() const noexcept {
   }
 }
 
+// ---- streams of others
+
+Device::~Device() {
+  const ctn_stream s = queue_.load();
+  if (!s) return;
+  const Backend& b = *backend->stream_owner;
+  shielded([&] { b.def.stream_close(b.def.self, s); });
+}
+
+ctn_stream Device::queue() const {
+  if (ctn_stream known = queue_.load(std::memory_order_acquire)) return known;
+  const Backend* b = backend->stream_owner;
+  if (!async || !b || !b->def.stream_open) return nullptr;
+  ctn_stream made = nullptr, known = nullptr;
+  checked_call(name, [&] { return b->def.stream_open(b->def.self, id, nullptr, &made); });
+  if (queue_.compare_exchange_strong(known, made, std::memory_order_acq_rel)) return made;
+  b->def.stream_close(b->def.self, made);
+  return known;
+}
+
+void* Device::native_stream() const {
+  const ctn_stream s = queue();
+  const Backend* b = backend->stream_owner;
+  return s && b->def.stream_native ? b->def.stream_native(b->def.self, s) : nullptr;
+}
+
+// body(backend, its stream that stands for the given one, that of the device).
+template <class Body>
+void Device::with_stream(void* stream, Body&& body) const {
+  const ctn_stream own = queue();
+  if (!own) fail(CTN_EUNSUPPORTED, "device " + name + " has no streams");
+  if (const Capture* c = capture_on(*this)) c->refuse("an order of streams");
+  const Backend& b = *backend->stream_owner;
+  ctn_stream theirs = nullptr;
+  checked_call(name, [&] { return b.def.stream_open(b.def.self, id, stream, &theirs); });
+  try {
+    body(b, theirs, own);
+  } catch (...) {
+    b.def.stream_close(b.def.self, theirs);
+    throw;
+  }
+  b.def.stream_close(b.def.self, theirs);
+}
+
+void Device::follow(void* stream) const {
+  with_stream(stream, [&](const Backend& b, ctn_stream theirs, ctn_stream own) {
+    uint64_t mark = 0;
+    checked_call(name, [&] { return b.def.event_record(b.def.self, theirs, &mark); });
+    checked_call(name, [&] { return b.def.event_wait(b.def.self, own, mark); });
+  });
+}
+
+void Device::lead(void* stream) const {
+  with_stream(stream, [&](const Backend& b, ctn_stream theirs, ctn_stream own) {
+    uint64_t mark = 0;
+    checked_call(name, [&] { return b.def.event_record(b.def.self, own, &mark); });
+    checked_call(name, [&] { return b.def.event_wait(b.def.self, theirs, mark); });
+  });
+}
+
 }  // namespace catena

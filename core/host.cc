@@ -72,7 +72,11 @@ ctn_device host_exec_device(ctn_exec e) {
   const Device& d = static_cast<Exec*>(e)->device;
   return {d.dl.type, d.id};
 }
-ctn_stream host_exec_stream(ctn_exec) { return nullptr; }
+void* host_exec_stream(ctn_exec e) {
+  void* stream = nullptr;
+  shielded([&] { stream = e ? static_cast<Exec*>(e)->device.native_stream() : nullptr; });
+  return stream;
+}
 ctn_str host_exec_label(ctn_exec e) { return e ? str(static_cast<Exec*>(e)->label) : ctn_str{}; }
 
 ctn_context host_grad_context(ctn_grad g) {

@@ -3,7 +3,9 @@
 
 struct ctn_stream_s {
   catena::cuda::Device* device;
-  CUstream native;
+  CUstream adopted;  // NULL: the device's, which is another one while a thread captures
+
+  CUstream native() const { return adopted ? adopted : device->stream; }
 };
 
 namespace catena::cuda {
@@ -26,12 +28,12 @@ Ring& ring_of(const Device& d) {
 }  // namespace
 
 ctn_stream open_stream(Device& d, void* adopt) {
-  return new ctn_stream_s{&d, adopt ? static_cast<CUstream>(adopt) : d.stream};
+  return new ctn_stream_s{&d, static_cast<CUstream>(adopt)};
 }
 
 void close_stream(ctn_stream s) noexcept { delete s; }
 
-void* native_stream(ctn_stream s) noexcept { return s->native; }
+void* native_stream(ctn_stream s) noexcept { return s->native(); }
 
 uint64_t record_event(ctn_stream s) {
   Device& d = *s->device;
@@ -41,7 +43,7 @@ uint64_t record_event(ctn_stream s) {
   const uint64_t k = ring.next++ % kEvents;
   CUevent& event = ring.events[k];
   if (!event) d.check(driver().cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "making an event");
-  d.check(driver().cuEventRecord(event, s->native), "recording an event");
+  d.check(driver().cuEventRecord(event, s->native()), "recording an event");
   return static_cast<uint64_t>(d.index) * kEvents + k + 1;
 }
 
@@ -56,7 +58,7 @@ void wait_event(ctn_stream s, uint64_t event) {
   const CUevent found = ring.events[k % kEvents];
   if (!found) sdk::fail(CTN_EINVAL, d.name, ": there is no event ", event);
   const Current current(d);
-  d.check(driver().cuStreamWaitEvent(s->native, found, 0), "waiting for an event");
+  d.check(driver().cuStreamWaitEvent(s->native(), found, 0), "waiting for an event");
 }
 
 }  // namespace catena::cuda

@@ -24,6 +24,25 @@ struct Export {
   Array* array;
 };
 
+void release_export(ctn_dlpack* t);
+
+// ready: what is to come first has been handed over by then.
+template <class Ready>
+ctn_dlpack* export_array(Array& array, Ready&& ready) {
+  auto e = std::make_unique<Export>();
+  array.fill_tensor(e->dl.dl_tensor);
+  e->dl.dl_tensor.device.id = array.device().id;
+  array.before_write();
+  ready(array);
+  e->array = &array;
+  array.retain();
+  array.storage->exports.fetch_add(1);
+  e->dl.version = {CTN_DLPACK_MAJOR, CTN_DLPACK_MINOR};
+  e->dl.manager_ctx = e.get();
+  e->dl.deleter = release_export;
+  return &e.release()->dl;
+}
+
 void release_export(ctn_dlpack* t) {
   auto* e = static_cast<Export*>(t->manager_ctx);
   e->array->written();  // before copies of it are kept again
@@ -110,6 +129,7 @@ ctn_status ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out)
     if (t->flags & CTN_DLPACK_READ_ONLY) {
       Ref<Array> borrowed = Array::wrap(device, t->dl_tensor, nullptr, nullptr);
       Ref<Array> copy = copy_array(*borrowed, borrowed->dtype);
+      device.wait();  // until it has been read
       c.shielded("deleter of a DLPack tensor", [&] { release_import(t); });
       *out = copy.detach();
       return;
@@ -123,19 +143,14 @@ ctn_status ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out)
 ctn_status ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out) {
   return guarded([&] {
     require(out, "out");
-    Array* array = to_array(a);
-    auto e = std::make_unique<Export>();
-    array->fill_tensor(e->dl.dl_tensor);
-    e->dl.dl_tensor.device.id = array->device().id;
-    array->ctx().synchronize();
-    array->before_write();
-    e->array = array;
-    array->retain();
-    array->storage->exports.fetch_add(1);
-    e->dl.version = {CTN_DLPACK_MAJOR, CTN_DLPACK_MINOR};
-    e->dl.manager_ctx = e.get();
-    e->dl.deleter = release_export;
-    *out = &e.release()->dl;
+    *out = export_array(*to_array(a), [](Array& array) { array.ctx().synchronize(); });
+  });
+}
+ctn_status ctn_array_to_dlpack_stream(ctn_array a, void* stream, ctn_dlpack** out) {
+  return guarded([&] {
+    require(stream, "stream");
+    require(out, "out");
+    *out = export_array(*to_array(a), [&](Array& array) { array.device().lead(stream); });
   });
 }
 

@@ -181,6 +181,30 @@ ctn_status ctn_synchronize(ctn_context ctx) {
   });
 }
 
+ctn_status ctn_device_stream(ctn_context ctx, ctn_device device, void** out) {
+  return guarded([&] {
+    require(out, "out");
+    const Device& d = to_context(ctx)->device(device);
+    *out = d.native_stream();
+    if (!*out) fail(CTN_EUNSUPPORTED, "device " + d.name + " has no streams");
+  });
+}
+ctn_status ctn_device_follow(ctn_context ctx, ctn_device device, void* stream) {
+  return guarded([&] {
+    require(stream, "stream");
+    to_context(ctx)->device(device).follow(stream);
+  });
+}
+ctn_status ctn_device_lead(ctn_context ctx, ctn_device device, void* stream) {
+  return guarded([&] {
+    require(stream, "stream");
+    Context& c = *to_context(ctx);
+    Device& d = c.device(device);
+    c.waiting.run_all();
+    d.lead(stream);
+  });
+}
+
 ctn_status ctn_config_set_global(ctn_context ctx, ctn_str key, const ctn_value* value) {
   return guarded([&] {
     require(value, "value");

@@ -120,6 +120,13 @@ TEST_CASE("a device is found by name; one that is not there is refused with the 
   REQUIRE_OK(ctn_device_describe(ctx, {CTN_DEV_CPU, 0}, nullptr, nullptr));
   CHECK_FAILS(ctn_device_describe(ctx, {CTN_DEV_CUDA, 3}, &found, nullptr), CTN_EDEVICE,
               "type 2 id 3");
+  void* stream = &device;
+  CHECK_FAILS(ctn_device_stream(ctx, {CTN_DEV_CPU, 0}, &stream), CTN_EUNSUPPORTED,
+              "cpu:0 has no streams");
+  CHECK_FAILS(ctn_device_follow(ctx, {CTN_DEV_CPU, 0}, &device), CTN_EUNSUPPORTED,
+              "cpu:0 has no streams");
+  CHECK_FAILS(ctn_device_lead(ctx, {CTN_DEV_CPU, 0}, &device), CTN_EUNSUPPORTED,
+              "cpu:0 has no streams");
   CHECK(device.type == -1);
   CHECK(device.id == -1);
 }

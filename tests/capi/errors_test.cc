@@ -22,6 +22,7 @@ struct Place {
   ctn_value value;
   ctn_str s;
   ctn_device dev;
+  void* stream;
   int64_t w;
   uint64_t u;
   double f;
@@ -112,6 +113,11 @@ TEST_CASE("contexts, arrays and memory: NULL is refused by name") {
       ROW("ctn_device_name: context is NULL", ctn_device_name(nullptr, &p.s)),
       ROW("ctn_device_name: out is NULL", ctn_device_name(g.ctx, nullptr)),
       ROW("ctn_device_count: n is NULL", ctn_device_count(g.ctx, str("cpu"), nullptr)),
+      ROW("ctn_device_stream: context is NULL",
+          ctn_device_stream(nullptr, {CTN_DEV_CPU, 0}, &p.stream)),
+      ROW("ctn_device_stream: out is NULL", ctn_device_stream(g.ctx, {CTN_DEV_CPU, 0}, nullptr)),
+      ROW("ctn_device_follow: stream is NULL", ctn_device_follow(g.ctx, {CTN_DEV_CPU, 0}, nullptr)),
+      ROW("ctn_device_lead: stream is NULL", ctn_device_lead(g.ctx, {CTN_DEV_CPU, 0}, nullptr)),
       ROW("ctn_device_describe: context is NULL",
           ctn_device_describe(nullptr, {CTN_DEV_CPU, 0}, &p.s, &p.s)),
       ROW("ctn_device_get_stats: out is NULL",
@@ -148,6 +154,8 @@ TEST_CASE("contexts, arrays and memory: NULL is refused by name") {
       ROW("ctn_array_wrap: view is NULL", ctn_array_wrap(g.ctx, nullptr, nullptr, nullptr, &p.a)),
       ROW("ctn_array_from_dlpack: tensor is NULL", ctn_array_from_dlpack(g.ctx, nullptr, &p.a)),
       ROW("ctn_array_to_dlpack: array is NULL", ctn_array_to_dlpack(nullptr, &p.d)),
+      ROW("ctn_array_to_dlpack_stream: stream is NULL",
+          ctn_array_to_dlpack_stream(g.a, nullptr, &p.d)),
       ROW("ctn_array_spec: array is NULL", ctn_array_spec(nullptr, &p.t)),
       ROW("ctn_array_spec: out is NULL", ctn_array_spec(g.a, nullptr)),
       ROW("ctn_array_view: array is NULL", ctn_array_view(nullptr, &p.t)),

@@ -7,6 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "main.h"
 
 using namespace catena;
@@ -232,6 +235,113 @@ TEST_CASE("captures take turns on a stream, and cuBLAS takes no memory in them")
     CHECK(fake.get("streams") == streams);
   }
   CHECK(own_memory() == 0);
+}
+
+// ---- streams of others
+
+namespace {
+
+// A stream of the program's own on the first device, and work on it.
+struct OtherStream {
+  void* s = nullptr;
+  int (*wait)(void*);
+  void (*enqueue)(void*, void (*)(void*), void*, void (*)(void*));
+  int (*pop)(void**);
+
+  OtherStream() {
+    void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    const auto find = [&](auto& f, const char* name) {
+      f = reinterpret_cast<std::remove_reference_t<decltype(f)>>(dlsym(library, name));
+      REQUIRE(static_cast<bool>(f));
+    };
+    int (*retain)(void**, int), (*push)(void*), (*create)(void**, unsigned);
+    find(retain, "cuDevicePrimaryCtxRetain");
+    find(push, "cuCtxPushCurrent_v2");
+    find(create, "cuStreamCreate");
+    find(wait, "cuStreamSynchronize");
+    find(enqueue, "fake_cuda_enqueue");
+    find(pop, "cuCtxPopCurrent_v2");
+    void* primary = nullptr;
+    REQUIRE(retain(&primary, 0) == 0);
+    REQUIRE(push(primary) == 0);
+    REQUIRE(create(&s, 1) == 0);
+  }
+  ~OtherStream() { pop(&s); }
+  // body() is run when the stream's turn comes.
+  void add(std::function<void()> body) const {
+    enqueue(
+        s, [](void* f) { (*static_cast<std::function<void()>*>(f))(); },
+        new std::function<void()>(std::move(body)),
+        [](void* f) { delete static_cast<std::function<void()>*>(f); });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what another stream writes is there for the work that follows it") {
+  const Fake fake;
+  Context ctx("cuda");
+  const OtherStream other;
+  CHECK(ctx.stream() != nullptr);
+  CHECK(ctx.stream() != other.s);
+  CHECK_THROWS_AS(ctx.follow(nullptr), const InvalidArgument&);
+  const Variable x(Array::full({3}, 1), false);
+  auto* const memory = static_cast<float*>(x.array().view().data);
+  other.add([memory] { std::fill_n(memory, 3, 5.0f); });
+  ctx.follow(other.s);
+  CHECK((x + 1.0f).array().to_vector<float>() == Floats{6, 6, 6});
+  CHECK_THROWS_AS(capture([&] { ctx.follow(other.s); }), const Unsupported&);
+}
+
+TEST_CASE("a tensor that is handed to another stream is finished before that stream reads it") {
+  const Fake fake;
+  Context ctx("cuda");
+  const OtherStream other;
+  const Variable x(Array::full({3}, 1), false);
+  ctx.synchronize();
+  const Variable y = x + 2.0f;
+  {
+    const Dlpack t = y.array().to_dlpack(other.s);
+    CHECK(fake.get("waiting") > 0);  // nobody has waited
+    const auto* const memory = static_cast<const float*>(t->dl_tensor.data);
+    Floats seen;
+    other.add([&] { seen.assign(memory, memory + 3); });
+    REQUIRE(other.wait(other.s) == 0);
+    CHECK(seen == Floats{3, 3, 3});
+  }
+  const Variable z = y * 2.0f;
+  ctx.lead(other.s);
+  CHECK(fake.get("waiting") > 0);
+  REQUIRE(other.wait(other.s) == 0);
+  CHECK(z.array().to_vector<float>() == Floats{6, 6, 6});
+}
+
+TEST_CASE("a read-only tensor is given back when it has been copied") {
+  const Fake fake;
+  Context ctx("cuda");
+  struct Lent {
+    ctn_dlpack t{};
+    const Fake* fake;
+    int64_t shape[1] = {3};
+    int64_t waiting = -1;
+  };
+  const Array owner = Array::full({3}, 7);
+  Lent lent;
+  lent.fake = &fake;
+  lent.t.version = {CTN_DLPACK_MAJOR, CTN_DLPACK_MINOR};
+  lent.t.flags = CTN_DLPACK_READ_ONLY;
+  lent.t.manager_ctx = &lent;
+  lent.t.deleter = [](ctn_dlpack* t) {
+    auto& l = *static_cast<Lent*>(t->manager_ctx);
+    l.waiting = l.fake->get("waiting");
+  };
+  lent.t.dl_tensor = owner.view();
+  lent.t.dl_tensor.shape = lent.shape;
+  lent.t.dl_tensor.strides = nullptr;
+  lent.t.dl_tensor.device = {CTN_DEV_CUDA, 0};
+  const Array copy = Array::from_dlpack(Dlpack(&lent.t));
+  CHECK(lent.waiting == 0);
+  CHECK(copy.to_vector<float>() == Floats{7, 7, 7});
 }
 
 TEST_CASE("a forked child is told that it has no CUDA") {

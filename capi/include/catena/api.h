@@ -38,6 +38,9 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* device_name)(ctn_context ctx, ctn_str* out);
   int32_t(CTN_CALL* context_threads)(ctn_context ctx);
   ctn_status(CTN_CALL* synchronize)(ctn_context ctx);
+  ctn_status(CTN_CALL* device_stream)(ctn_context ctx, ctn_device device, void** out);
+  ctn_status(CTN_CALL* device_follow)(ctn_context ctx, ctn_device device, void* stream);
+  ctn_status(CTN_CALL* device_lead)(ctn_context ctx, ctn_device device, void* stream);
   ctn_status(CTN_CALL* config_set_global)(ctn_context ctx, ctn_str key, const ctn_value* value);
   ctn_status(CTN_CALL* config_set)(ctn_context ctx, ctn_str key, const ctn_value* value);
   ctn_status(CTN_CALL* config_get)(ctn_context ctx, ctn_str key, ctn_value* out);
@@ -57,6 +60,7 @@ typedef struct ctn_api {
   ctn_status(CTN_CALL* array_wrap)(ctn_context ctx, const ctn_dltensor* view, void(CTN_CALL* drop)(void* user), void* user, ctn_array* out);
   ctn_status(CTN_CALL* array_from_dlpack)(ctn_context ctx, ctn_dlpack* t, ctn_array* out);
   ctn_status(CTN_CALL* array_to_dlpack)(ctn_array a, ctn_dlpack** out);
+  ctn_status(CTN_CALL* array_to_dlpack_stream)(ctn_array a, void* stream, ctn_dlpack** out);
   void(CTN_CALL* array_retain)(ctn_array a);
   void(CTN_CALL* array_release)(ctn_array a);
   ctn_status(CTN_CALL* array_spec)(ctn_array a, ctn_dltensor* out);

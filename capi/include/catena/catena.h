@@ -132,6 +132,22 @@ CTN_API int32_t CTN_CALL ctn_context_threads(ctn_context ctx);
  * backend has to say of work that failed meanwhile: once, and of several failures the first. */
 CTN_API ctn_status CTN_CALL ctn_synchronize(ctn_context ctx);
 
+/* An asynchronous device does its work in one queue of its own, in the order of the calls. Others
+ * who work on the same memory order theirs against it; nobody waits meanwhile. A stream is one of
+ * the device's library: a CUstream, for CUDA's legacy default stream CU_STREAM_LEGACY and for that
+ * of a thread CU_STREAM_PER_THREAD (1 and 2, as in the Python array API standard). NULL is
+ * CTN_EINVAL, a device without streams CTN_EUNSUPPORTED, as are both orders while work is
+ * captured. */
+/* The queue itself, to hand work over in; borrowed for ever. While the calling thread captures:
+ * that into which its work is captured. */
+CTN_API ctn_status CTN_CALL ctn_device_stream(ctn_context ctx, ctn_device device, void** out);
+/* What is handed over for the device from now on comes after what `stream` has now: call it before
+ * an array over memory that the stream writes is used. */
+CTN_API ctn_status CTN_CALL ctn_device_follow(ctn_context ctx, ctn_device device, void* stream);
+/* What `stream` gets from now on comes after what was handed over for the device: call it before
+ * the stream reads or writes memory of its arrays. */
+CTN_API ctn_status CTN_CALL ctn_device_lead(ctn_context ctx, ctn_device device, void* stream);
+
 /* Configuration: keys, values and what they do are in docs/configuration.md. Keys are Chainer's
  * ("train", "enable_backprop", "debug" ...) and user_*; setting another key, or a value of the
  * wrong kind, is CTN_EINVAL. Values are CTN_BOOL, CTN_INT or CTN_STR, copied. A thread's own value
@@ -221,10 +237,14 @@ CTN_API ctn_status CTN_CALL ctn_array_wrap(ctn_context ctx, const ctn_dltensor* 
                                            void(CTN_CALL* drop)(void* user), void* user,
                                            ctn_array* out);
 /* DLPack exchange without copying. Import takes `t`: its deleter runs when the last array over it
- * is gone, or has run when this call fails; read-only tensors are copied. Export: new, the consumer
- * calls its deleter; waits as ctn_array_view does. */
+ * is gone and the device is done with it, or has run when this call fails; read-only tensors are
+ * copied. What writes the memory on another stream is done, or comes first (ctn_device_follow).
+ * Export: new, the consumer calls its deleter; waits as ctn_array_view does. Who works on it in
+ * another stream is done with it, or is followed (ctn_device_follow), when it calls the deleter. */
 CTN_API ctn_status CTN_CALL ctn_array_from_dlpack(ctn_context ctx, ctn_dlpack* t, ctn_array* out);
 CTN_API ctn_status CTN_CALL ctn_array_to_dlpack(ctn_array a, ctn_dlpack** out);
+/* Export to a consumer that works in `stream`: waits for nothing, as ctn_device_lead. */
+CTN_API ctn_status CTN_CALL ctn_array_to_dlpack_stream(ctn_array a, void* stream, ctn_dlpack** out);
 CTN_API void CTN_CALL ctn_array_retain(ctn_array a);
 CTN_API void CTN_CALL ctn_array_release(ctn_array a);
 /* Shape, strides, dtype and device, borrowed as long as the array lives; `data` is NULL. Touches no

@@ -643,7 +643,9 @@ typedef struct ctn_host {
                                      void** out);
   ctn_context(CTN_CALL* exec_context)(ctn_exec e);
   ctn_device(CTN_CALL* exec_device)(ctn_exec e);
-  ctn_stream(CTN_CALL* exec_stream)(ctn_exec e);
+  /* Where a kernel of its own hands over work, as the device's library knows it (a CUstream), in
+   * the calling thread; NULL on devices whose work is done at return. */
+  void*(CTN_CALL* exec_stream)(ctn_exec e);
   /* what runs, for messages: an op, a gradient, an optimizer's rule; borrowed until the call
    * ends */
   ctn_str(CTN_CALL* exec_label)(ctn_exec e);

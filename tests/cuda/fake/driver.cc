@@ -113,6 +113,16 @@ CUresult current(int* device = nullptr) {
   return state().gpus[d].broken ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_SUCCESS;
 }
 
+// What gives things back works on a broken device too.
+bool no_context() { return !state().started || t_current.empty(); }
+
+// Work is for streams of the current device.
+CUresult current_of(CUstream s) {
+  int d = 0;
+  if (const CUresult r = current(&d); r != CUDA_SUCCESS) return r;
+  return s->device == d ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
 void queue(CUstream s, Work work) {
   if (s->capturing)
     s->captured.push_back(std::move(work));
@@ -314,6 +324,7 @@ EXPORT CUresult cuMemAlloc(CUdeviceptr* out, size_t bytes) {
 }
 EXPORT CUresult cuMemFree(CUdeviceptr p) {
   const Lock lock(state().mutex);
+  if (no_context()) return CUDA_ERROR_INVALID_CONTEXT;
   State& s = state();
   const uint64_t at = p - reinterpret_cast<uintptr_t>(s.arena);
   const auto block = s.blocks.find(at);
@@ -328,7 +339,7 @@ EXPORT CUresult cuMemFree(CUdeviceptr p) {
 }
 EXPORT CUresult cuMemsetD8Async(CUdeviceptr p, unsigned char value, size_t n, CUstream s) {
   const Lock lock(state().mutex);
-  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   if (!owns(p, n)) return CUDA_ERROR_INVALID_VALUE;
   queue(s, [=] { std::memset(reinterpret_cast<void*>(p), value, n); });
   return CUDA_SUCCESS;
@@ -344,6 +355,7 @@ EXPORT CUresult cuMemHostAlloc(void** p, size_t bytes, unsigned) {
 
 EXPORT CUresult cuMemFreeHost(void* p) {
   const Lock lock(state().mutex);
+  if (no_context()) return CUDA_ERROR_INVALID_CONTEXT;
   if (state().pinned.erase(static_cast<char*>(p)) != 1) return CUDA_ERROR_INVALID_VALUE;
   delete[] static_cast<char*>(p);
   return CUDA_SUCCESS;
@@ -351,7 +363,7 @@ EXPORT CUresult cuMemFreeHost(void* p) {
 
 EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr dst, const void* src, size_t n, CUstream s) {
   const Lock lock(state().mutex);
-  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   if (!owns(dst, n)) return CUDA_ERROR_INVALID_VALUE;
   auto* to = reinterpret_cast<void*>(dst);
   if (is_pinned(src)) {
@@ -364,7 +376,7 @@ EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr dst, const void* src, size_t n, CU
 }
 EXPORT CUresult cuMemcpyDtoHAsync(void* dst, CUdeviceptr src, size_t n, CUstream s) {
   const Lock lock(state().mutex);
-  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   if (!owns(src, n)) return CUDA_ERROR_INVALID_VALUE;
   const auto* from = reinterpret_cast<const void*>(src);
   queue(s, [=] { copy_now(dst, from, n); });
@@ -374,7 +386,7 @@ EXPORT CUresult cuMemcpyDtoHAsync(void* dst, CUdeviceptr src, size_t n, CUstream
 }
 EXPORT CUresult cuMemcpyDtoDAsync(CUdeviceptr dst, CUdeviceptr src, size_t n, CUstream s) {
   const Lock lock(state().mutex);
-  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   if (!owns(dst, n) || !owns(src, n)) return CUDA_ERROR_INVALID_VALUE;
   queue(s, [=] { copy_now(reinterpret_cast<void*>(dst), reinterpret_cast<const void*>(src), n); });
   return CUDA_SUCCESS;
@@ -394,6 +406,7 @@ EXPORT CUresult cuStreamCreate(CUstream* s, unsigned) {
 }
 EXPORT CUresult cuStreamDestroy(CUstream s) {
   const Lock lock(state().mutex);
+  if (no_context()) return CUDA_ERROR_INVALID_CONTEXT;
   drain(s);
   std::erase(state().streams, s);
   delete s;
@@ -408,13 +421,14 @@ EXPORT CUresult cuStreamSynchronize(CUstream s) {
 }
 EXPORT CUresult cuStreamBeginCapture(CUstream s, CUstreamCaptureMode) {
   const Lock lock(state().mutex);
-  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   if (s->capturing) return CUDA_ERROR_ILLEGAL_STATE;
   s->capturing = true;
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuStreamEndCapture(CUstream s, CUgraph* graph) {
   const Lock lock(state().mutex);
+  if (no_context()) return CUDA_ERROR_INVALID_CONTEXT;
   if (!s->capturing) return CUDA_ERROR_ILLEGAL_STATE;
   s->capturing = false;
   std::vector<Work> work = std::move(s->captured);
@@ -433,7 +447,7 @@ EXPORT CUresult cuGraphInstantiate(CUgraphExec* exec, CUgraph graph, unsigned lo
 }
 EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream s) {
   const Lock lock(state().mutex);
-  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   for (const Work& work : exec->work) queue(s, work);
   return CUDA_SUCCESS;
 }
@@ -445,13 +459,14 @@ EXPORT CUresult cuGraphDestroy(CUgraph graph) {
 }
 EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec) {
   const Lock lock(state().mutex);
+  if (no_context()) return CUDA_ERROR_INVALID_CONTEXT;
   --state().graphs;
   delete exec;
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned) {
   const Lock lock(state().mutex);
-  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   queue(s, [e, time = e->recorded] { reach(e, time); });
   return CUDA_SUCCESS;
 }
@@ -469,7 +484,7 @@ EXPORT CUresult cuEventDestroy(CUevent e) {
 }
 EXPORT CUresult cuEventRecord(CUevent e, CUstream s) {
   const Lock lock(state().mutex);
-  if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   const int64_t time = ++e->recorded;
   e->stream = s;
   queue(s, [e, time] { e->reached = time; });
@@ -539,6 +554,7 @@ EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned 
   const Lock lock(state().mutex);
   int d = 0;
   if (const CUresult r = current(&d); r != CUDA_SUCCESS) return r;
+  if (s->device != d) return CUDA_ERROR_INVALID_HANDLE;
   if (gx == 0 || gy == 0 || gz != 1 || gy > 65535 || bx * by * bz > 1024 || by != 1 || bz != 1 ||
       f->bytes > 4096)
     return CUDA_ERROR_INVALID_VALUE;

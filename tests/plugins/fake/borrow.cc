@@ -60,7 +60,7 @@ ctn_status scratch(ctn_exec e, uint64_t bytes, void** out) {
 int32_t num_threads(ctn_exec) { return 1; }
 ctn_context exec_context(ctn_exec e) { return exec_of(e).ctx; }
 ctn_device exec_device(ctn_exec e) { return exec_of(e).device; }
-ctn_stream exec_stream(ctn_exec) { return nullptr; }
+void* exec_stream(ctn_exec) { return nullptr; }
 
 // What the runtime's handle says is running.
 std::string label_of(ctn_exec e) {

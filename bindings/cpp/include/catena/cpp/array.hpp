@@ -130,6 +130,12 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
     check(ctn_array_from_dlpack(ctx, t.release(), &a));
     return Array(a);
   }
+  // For a consumer that works in this stream of the device's library; waits for nothing.
+  Dlpack to_dlpack(void* stream) const {
+    ctn_dlpack* t = nullptr;
+    check(ctn_array_to_dlpack_stream(get(), stream, &t));
+    return Dlpack(t);
+  }
   Dlpack to_dlpack() const {
     ctn_dlpack* t = nullptr;
     check(ctn_array_to_dlpack(get(), &t));

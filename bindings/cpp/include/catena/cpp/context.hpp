@@ -92,8 +92,22 @@ class Context : public detail::Handle<ctn_context, ctn_context_retain, ctn_conte
   void trim() { check(ctn_memory_trim(get())); }
   void seed(uint64_t value) { check(ctn_random_seed(get(), value)); }
   void synchronize() { check(ctn_synchronize(get())); }
+  // The queue of the context's device as its library knows it (a CUstream), and its order against
+  // that of others: later work follows what a stream has now, or a stream's what was handed over.
+  void* stream() const {
+    void* s = nullptr;
+    check(ctn_device_stream(get(), own_device(), &s));
+    return s;
+  }
+  void follow(void* stream) { check(ctn_device_follow(get(), own_device(), stream)); }
+  void lead(void* stream) { check(ctn_device_lead(get(), own_device(), stream)); }
 
  private:
+  ctn_device own_device() const {
+    ctn_device d{};
+    check(ctn_context_device(get(), &d, nullptr));
+    return d;
+  }
   struct Alive {};  // shared by the copies of a context
   struct Entry {
     std::weak_ptr<const Alive> alive;
