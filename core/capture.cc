@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "core/layout.h"
 #include "core/optimizer.h"
 #include "core/variable.h"
 
@@ -46,6 +45,7 @@ Capture::~Capture() {
     const Backend& b = backend();
     ctx_.shielded(device_.name, [&] { b.def.capture_free(b.def.self, device_.id, work_); });
   }
+  put_back_all();
   made_.clear();
   reads_.clear();
   written_.clear();
@@ -108,6 +108,13 @@ void Capture::keep_written() {
   for (Ref<Storage>& s : made_) written_.push_back({std::move(s), nullptr});
   made_.clear();
   for (Form& w : written_) w.form = newest_form(*w.s);
+  put_back_all();
+}
+
+void Capture::put_back_all() noexcept {
+  const std::lock_guard lock(ctx_.layout_mutex);
+  for (const Seen& seen : seen_) put_back(*seen.s, seen.before);
+  seen_.clear();
 }
 
 void Capture::bring_up_to_date() {
@@ -164,15 +171,24 @@ void Capture::drop_made() noexcept {
                 [](const Ref<Storage>& s) { return s->refs.load(std::memory_order_acquire) == 1; });
 }
 
+const Forms& Capture::see(Storage& s) {
+  for (const Seen& seen : seen_)
+    if (seen.s.get() == &s) return seen.before;
+  seen_.push_back({Ref<Storage>::share(&s), forms_of(s)});
+  return seen_.back().before;
+}
+
 void Capture::note_read(Storage& s, Packed* form) {
   const auto same = [&](const Form& r) { return r.s.get() == &s && r.form == form; };
   if (std::ranges::find(made_, &s, storage_of) != made_.end()) return;
+  if (!see(s).has(form)) return;  // it is captured work that puts it there
   if (std::ranges::none_of(reads_, same)) reads_.push_back({Ref<Storage>::share(&s), form});
 }
 
 void Capture::note_written(Storage& s) {
   const auto same = [&](const Form& w) { return w.s.get() == &s; };
   if (std::ranges::find(made_, &s, storage_of) != made_.end()) return;
+  see(s);
   if (std::ranges::none_of(written_, same)) written_.push_back({Ref<Storage>::share(&s), nullptr});
 }
 

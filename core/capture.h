@@ -14,6 +14,7 @@
 
 #include "core/array.h"
 #include "core/context.h"
+#include "core/layout.h"
 #include "core/ref.h"
 
 struct ctn_capture_s {};
@@ -45,8 +46,9 @@ class Capture : public ctn_capture_s {
   // Throws: `what` cannot be done while work is captured.
   [[noreturn]] void refuse(std::string_view what) const;
   void note_leaf(Variable& v);
-  // What is captured reads the data of a storage in that form (NULL: plain), or writes it: a replay
-  // finds the newest data there, and what it has written is the newest.
+  // What is captured is about to read the data of a storage in that form (NULL: plain), or to write
+  // it: a replay finds the newest data there, and what it has written is the newest. With
+  // Context::layout_mutex locked.
   void note_read(Storage& s, Packed* form);
   void note_written(Storage& s);
   // A storage in the capture's own memory.
@@ -64,6 +66,8 @@ class Capture : public ctn_capture_s {
   const Backend& backend() const { return *device_.backend->stream_owner; }
   void keep_leaves();
   void keep_written();
+  const Forms& see(Storage& s);
+  void put_back_all() noexcept;
   void draw_again();
   void bring_up_to_date();
 
@@ -86,6 +90,12 @@ class Capture : public ctn_capture_s {
   int64_t drawn_ = 0;
   std::vector<Leaf> leaves_;
   std::vector<Ref<Storage>> made_;  // until it ends
+  // Other storages it has touched, as they were: nothing has happened to them when it ends.
+  struct Seen {
+    Ref<Storage> s;
+    Forms before;
+  };
+  std::vector<Seen> seen_;
   std::vector<Form> reads_, written_;
   std::vector<Ref<Optimizer>> updates_;
 };
@@ -101,9 +111,10 @@ inline Capture* capture_on(const Device& device) noexcept {
 }
 
 // Plain data of an array is about to be read, perhaps by what is captured.
+void note_plain_read(Array& a);  // layout.cc
 inline void note_read(Array& a) {
-  if (Capture* c = capture_in(a.ctx())) [[unlikely]]
-    c->note_read(*a.storage, nullptr);
+  if (capture_in(a.ctx())) [[unlikely]]
+    note_plain_read(a);
 }
 
 inline Capture* to_capture(ctn_capture c) {

@@ -209,8 +209,10 @@ void* launch_data(Array& a, uint8_t role, uint64_t layout, Exec& exec) {
 
 void mark_written(Array& a, uint8_t role, uint64_t layout) {
   if (role != CTN_ROLE_OUT && role != CTN_ROLE_INOUT) return;
-  if (Capture* c = capture_in(a.ctx())) [[unlikely]]
+  if (Capture* c = capture_in(a.ctx())) [[unlikely]] {
+    const std::lock_guard lock(a.ctx().layout_mutex);
     c->note_written(*a.storage);
+  }
   if (layout)
     written_packed(a, layout);
   else

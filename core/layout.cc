@@ -216,6 +216,27 @@ void written_packed(Array& a, uint64_t layout) {
   set_newest(*a.storage, find(a, layout));
 }
 
+Forms forms_of(const Storage& s) {
+  Forms f{s.version.load(std::memory_order_relaxed), s.stale.load(std::memory_order_relaxed), {}};
+  for (Packed* p = s.packed; p; p = p->next)
+    if (is_fresh(s, *p)) f.fresh.push_back(p);
+  return f;
+}
+
+void put_back(Storage& s, const Forms& forms) noexcept {
+  for (Packed* p = s.packed; p; p = p->next) {
+    p->valid = forms.has(p);
+    p->version = forms.version;
+  }
+  s.version.store(forms.version, std::memory_order_relaxed);
+  s.stale.store(forms.stale, std::memory_order_release);
+}
+
+void note_plain_read(Array& a) {
+  std::lock_guard lock(a.ctx().layout_mutex);
+  note_read(*a.storage, nullptr);
+}
+
 Packed* newest_form(Storage& s) {
   std::lock_guard lock(s.ctx->layout_mutex);
   return s.stale.load(std::memory_order_relaxed) ? &fresh(s) : nullptr;

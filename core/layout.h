@@ -7,6 +7,9 @@
 #error "core/ is private: include <catena/catena.h> or <catena/plugin.h>"
 #endif
 
+#include <algorithm>
+#include <vector>
+
 #include "core/array.h"
 
 namespace catena {
@@ -65,8 +68,20 @@ inline bool is_unshared(const Array& a) {
 // The elements of `from` to `to`, both in one layout; `bytes` of them where that is plain.
 void copy_tensor(Exec& exec, const ctn_tensor& from, const ctn_tensor& to, int64_t bytes);
 
-// For captures, which know data by its address. The form in which a storage has its newest data:
-// NULL, plain.
+// For captures, which know data by its address. The forms in which a storage has its newest data,
+// to be put back where nothing has happened to them. Both with Context::layout_mutex locked.
+struct Forms {
+  uint32_t version = 0;
+  bool stale = false;
+  std::vector<Packed*> fresh;
+  // NULL: plain.
+  bool has(const Packed* form) const {
+    return form ? std::ranges::find(fresh, form) != fresh.end() : !stale;
+  }
+};
+Forms forms_of(const Storage& s);
+void put_back(Storage& s, const Forms& forms) noexcept;
+// The one to read it in; NULL: plain.
 Packed* newest_form(Storage& s);
 // Brings the data in that form up to date.
 void refresh(Storage& s, Packed* form);
