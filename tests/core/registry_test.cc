@@ -306,6 +306,16 @@ TEST_CASE("registry: backends inherit whole groups, with the self that belongs t
   CHECK(!a.stream_owner);
 }
 
+namespace {
+ctn_status find_blocks(void*, uint64_t, int32_t*, int64_t*) { return CTN_OK; }
+ctn_status find_bytes(void*, const ctn_dltensor*, uint64_t, uint64_t*) { return CTN_OK; }
+void* find_native(void*, ctn_stream) { return nullptr; }
+ctn_status begin_capture(void*, int32_t) { return CTN_OK; }
+ctn_status end_capture(void*, int32_t, void**) { return CTN_OK; }
+ctn_status use_capture(void*, int32_t, void*) { return CTN_OK; }
+void free_capture(void*, int32_t, void*) {}
+}  // namespace
+
 TEST_CASE("registry: backends that cannot work are refused") {
   ctn_backend_def d = backend_def("partial");
   d.copy = nullptr;
@@ -320,9 +330,36 @@ TEST_CASE("registry: backends that cannot work are refused") {
   d = backend_def("typeless");
   d.device_type = 0;
   CHECK(refusal(d) == "backend typeless: device_type is 0");
-  d = backend_def("async");
-  d.flags |= CTN_BACKEND_ASYNC;
-  CHECK(refusal(d) == "backend async: CTN_BACKEND_ASYNC without sync");
+  struct Row {
+    const char* why;
+    void (*spoil)(ctn_backend_def&);
+  };
+  const Row rows[] = {
+      {"CTN_BACKEND_ASYNC without sync", [](auto& b) { b.flags |= CTN_BACKEND_ASYNC; }},
+      {"flags are 1073741824, of which 1073741824 are unknown",
+       [](auto& b) { b.flags = 1u << 30; }},
+      {"device_type is negative", [](auto& b) { b.device_type = -1; }},
+      {"no configuration key 'use_nothing' takes 'never'",
+       [](auto& b) { b.config_key = lit("use_nothing"); }},
+      {"no configuration key 'train' takes 'never'", [](auto& b) { b.config_key = lit("train"); }},
+      {"config_key without a parent", [](auto& b) { b.config_key = lit("use_ideep"); }},
+      {"layout_blocks without layout_bytes", [](auto& b) { b.layout_blocks = find_blocks; }},
+      {"layout_bytes and reorder come together: some are NULL, some are not",
+       [](auto& b) { b.layout_bytes = find_bytes; }},
+      {"stream_native without stream_open", [](auto& b) { b.stream_native = find_native; }},
+      {"captures without sync",
+       [](auto& b) {
+         b.capture_begin = begin_capture;
+         b.capture_end = end_capture;
+         b.capture_replay = use_capture;
+         b.capture_free = free_capture;
+       }},
+  };
+  for (const Row& row : rows) {
+    d = backend_def("odd");
+    row.spoil(d);
+    CHECK(refusal(d) == std::string("backend odd: ") + row.why);
+  }
   for (const char* name : {"", "A", "a-b", "../a", "a:0", "abcdefghijklmnopqrstuvwxyz0123456789"}) {
     CHECK(refusal(backend_def(name)).find("backend name") == 0);
   }
@@ -350,6 +387,14 @@ TEST_CASE("registry: kernels that cannot work are refused") {
   k = kernel_def("any", "any");
   k.flags = CTN_KERNEL_LAYOUT;
   CHECK(refusal(k) == "kernel of any for any: CTN_KERNEL_LAYOUT without plan");
+  k = kernel_def("any", "any");
+  k.absorb = [](void*, const ctn_call_info*, const ctn_follower*, int32_t*) -> ctn_status {
+    return CTN_OK;
+  };
+  CHECK(refusal(k) == "kernel of any for any: absorb without plan");
+  k = kernel_def("any", "any");
+  k.drop = [](void*, void*) {};
+  CHECK(refusal(k) == "kernel of any for any: drop without plan");
   k = kernel_def("any", "any");
   k.n_dtypes = 1;
   CHECK(refusal(k) == "kernel of any for any: dtypes: 1 of them, but the array is NULL");
