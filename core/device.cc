@@ -61,7 +61,7 @@ namespace {
 int32_t count_devices(const Backend& backend, ctn_str& why) {
   const Backend& owner = *backend.device_owner;
   int32_t count = 0;
-  checked_call("device count",
+  checked_call("backend '" + backend.name + "': device_count",
                [&] { return owner.def.device_count(owner.def.self, &count, &why); });
   return count;
 }

@@ -417,7 +417,7 @@ const PluginReport::Absences& plugin_absences() noexcept { return state().report
 
 std::string plugin_report() {
   const std::optional<Turn> turn = loading ? std::nullopt : std::optional<Turn>(std::in_place);
-  return state().report.text();
+  return state().report.text() + Registry::get().idle_kernels();
 }
 
 }  // namespace catena

@@ -1,6 +1,8 @@
 // Looking things up: an atomic load and a table. Registration is in transaction.cc.
 #include "core/registry.h"
 
+#include <map>
+
 #include "core/registry_state.h"
 
 namespace catena {
@@ -56,6 +58,44 @@ const HookEntry* Registry::find_hook(std::string_view name) const {
 }
 const InitializerEntry* Registry::find_initializer(std::string_view name) const {
   return tables().initializers.find(name);
+}
+
+const char* why_no_kernels(const Op& op) noexcept {
+  if (op.row) return "an expression, which backends compile";
+  return op.def.compose ? "composed of other ops" : nullptr;
+}
+
+namespace {
+
+// Why no call comes to a kernel; NULL where calls may.
+const char* why_idle(const Tables& tables, const Kernel& k) {
+  const Op* op = tables.ops.find(view(k.def.op));
+  if (!op) return "no such op";
+  if (!tables.backends.find(view(k.def.backend))) return "no such backend";
+  return why_no_kernels(*op);
+}
+
+}  // namespace
+
+std::string Registry::idle_kernels() const {
+  constexpr int kMostTold = 8;
+  const Tables& all = tables();
+  std::map<std::string_view, std::pair<std::string, int>> idle;
+  for (const Kernel* k : all.kernels) {
+    const char* why = why_idle(all, *k);
+    if (!why) continue;
+    auto& [text, n] = idle[k->plugin];
+    if (++n > kMostTold) continue;
+    text += (n == 1 ? "" : ", ") + std::string(view(k->def.op)) + " for " +
+            std::string(view(k->def.backend)) + " (" + why + ")";
+  }
+  std::string out;
+  for (const auto& [plugin, told] : idle) {
+    out += "plugin " + std::string(plugin) + ": idle: kernels that no call comes to: " + told.first;
+    if (told.second > kMostTold) out += " and " + std::to_string(told.second - kMostTold) + " more";
+    out += "\n";
+  }
+  return out;
 }
 
 namespace {

@@ -102,6 +102,9 @@ struct Op {
   std::array<std::atomic<const KernelList*>, kMaxBackends> kernels{};
 };
 
+// Why an op has no kernels: "an expression, ..."; NULL if it is a primitive, which has.
+const char* why_no_kernels(const Op& op) noexcept;
+
 // Links, optimizers, hooks and initializers share this shape.
 template <class Def>
 struct Entry {
@@ -133,6 +136,9 @@ class Registry {
 
   // In order of registration, without internal ops.
   std::vector<std::string_view> names(Sort sort) const;
+
+  // A line for each plugin with kernels that no call comes to, and why.
+  std::string idle_kernels() const;
 
   // Everything as JSON (docs/schema-json.md); made anew on each call.
   std::string json() const;

@@ -88,6 +88,10 @@ void Registry::Transaction::add(const ctn_backend_def* def) {
 void Registry::Transaction::add(const ctn_kernel_def* def) {
   auto k = define(def, staged_->holdings->arena);
   k->plugin = plugin();
+  const Op* op = staged_->tables.ops.find(view(k->def.op));
+  if (const char* why = op ? why_no_kernels(*op) : nullptr)
+    fail(CTN_EINVAL, "kernel of " + op->name + " for " + std::string(view(k->def.backend)) +
+                         ": no call would come to it: the op is " + why);
   for (const Kernel* other : staged_->tables.kernels) {
     if (other->def.priority == k->def.priority && view(other->def.op) == view(k->def.op) &&
         view(other->def.backend) == view(k->def.backend) && other->plugin != k->plugin) {

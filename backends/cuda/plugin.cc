@@ -7,7 +7,7 @@
 
 const ctn_plugin_info* CTN_CALL CTN_PLUGIN_QUERY(cuda)(uint32_t) {
   static constexpr ctn_plugin_info kInfo = {
-      sizeof(ctn_plugin_info), CTN_ABI_VERSION, CTN_ABI_VERSION, 1, {"cuda", 4},
+      sizeof(ctn_plugin_info), CTN_ABI_VERSION, CTN_ABI_VERSION, 0x000100, {"cuda", 4},
       {"backend", 7},          {"MIT", 3},
   };
   return &kInfo;

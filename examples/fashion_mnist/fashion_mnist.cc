@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <numeric>
 #include <random>
 
@@ -192,6 +193,7 @@ int main(int argc, char** argv) try {
   const Dataset data = read_dataset(o.data, "train"), test = read_dataset(o.data, "t10k");
   std::printf("%ld training and %ld test images of 28x28\n", static_cast<long>(data.count),
               static_cast<long>(test.count));
+  std::filesystem::create_directories(o.out);  // before the work, not after it
   Convnet model;
   const auto start = std::chrono::steady_clock::now();
   const std::vector<EpochRow> rows = train(model, data, test, o.epochs);

@@ -350,7 +350,7 @@ TEST_CASE("define: without memory nothing is registered, whichever allocation fa
     t.add(op.get());
     ctn_kernel_def k{};
     k.size = sizeof k;
-    k.op = lit("starved.mul");
+    k.op = lit("starved.later");
     k.backend = lit("starved");
     k.run = [](void*, const ctn_run*) -> ctn_status { return CTN_OK; };
     t.add(&k);

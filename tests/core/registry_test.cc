@@ -209,6 +209,8 @@ TEST_CASE("registry: kernels and ops come in any order; lists are sorted and inh
     t.add(&of_child);
     t.commit();
   }
+  CHECK(r.idle_kernels().find("plugin kernels_first: idle: kernels that no call comes to: "
+                              "late.op for late_base (no such op), ") != std::string::npos);
   {
     Registry::Transaction t("backend_second");
     ctn_backend_def b = backend_def("late_base");
@@ -220,6 +222,9 @@ TEST_CASE("registry: kernels and ops come in any order; lists are sorted and inh
     add_op(t, "late.op");
     t.commit();
   }
+  CHECK(
+      r.idle_kernels().find("idle: kernels that no call comes to: late.op for late_child (no such "
+                            "backend)\n") != std::string::npos);
   const Op& op = *r.find_op("late.op");
   const Backend& base = *r.find_backend("late_base");
   CHECK(priorities(op, base) == std::vector<int32_t>{30, 20, 10});
@@ -404,6 +409,16 @@ TEST_CASE("registry: kernels that cannot work are refused") {
   k.n_dtypes = -1;
   CHECK(refusal(k).find("-1 of them") != std::string::npos);
   CHECK(refusal(kernel_def("A", "any")).find("op of a kernel 'A'") == 0);
+  {
+    Registry::Transaction t("expressions");
+    ProductText op("odd.expression");
+    t.add(op.get());
+    t.commit();
+  }
+  CHECK(
+      refusal(kernel_def("odd.expression", "any")) ==
+      "kernel of odd.expression for any: no call would come to it: the op is an expression, which "
+      "backends compile");
 }
 
 TEST_CASE("registry: registration belongs to the running init") {

@@ -117,6 +117,7 @@ int main(int argc, char** argv) try {
   std::vector<const Json*> cases;
   for (const Json& c : index.at("cases"))
     if (is_asked_for(c, o)) cases.push_back(&c);
+  if (cases.empty()) throw std::runtime_error("no case is of this kind and name");
   ctn_context_options options{};
   options.size = sizeof options;
   options.device = golden::str(o.backend);

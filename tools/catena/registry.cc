@@ -14,7 +14,7 @@ constexpr const char* kBackend = "no device of ";  // why a backend's plugin is 
 
 Finding parsed(const std::string& line) {
   Finding f;
-  for (const char* state : {"loaded", "refused", kHeldBack}) {
+  for (const char* state : {"loaded", "refused", "idle", kHeldBack}) {
     const std::string mark = ": " + std::string(state) + ": ";
     const size_t at = line.find(mark);
     if (at != line.npos) return {line.substr(0, at), state, line.substr(at + mark.size())};

@@ -206,10 +206,12 @@ class using_config {
 };
 
 struct no_backprop_mode : using_config {
-  no_backprop_mode() : using_config("enable_backprop", false) {}
+  explicit no_backprop_mode(ctn_context ctx = Context::current())
+      : using_config("enable_backprop", false, ctx) {}
 };
 struct force_backprop_mode : using_config {
-  force_backprop_mode() : using_config("enable_backprop", true) {}
+  explicit force_backprop_mode(ctn_context ctx = Context::current())
+      : using_config("enable_backprop", true, ctx) {}
 };
 
 }  // namespace catena::inline cpp
