@@ -8,6 +8,7 @@
 #include <intel64/kernels.h>
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 #include <vector>
 
@@ -114,8 +115,16 @@ const float* kept_filters(const Run& run, const ConvPlan& p, std::span<const flo
 void run_parts(const Run& run, const void* w, const float* b) {
   const ConvPlan& p = run.state<ConvPlan>();
   const void *x = run.in(0).data(), *y = run.out(0).data();
-  for_parts(run, p.parts().count(), p.scratch(),
-            [&](int64_t k, char* scratch) { p.run(k, x, w, y, b, scratch); });
+  const auto parts = [&] {
+    for_parts(run, p.parts().count(), p.scratch(),
+              [&](int64_t k, char* scratch) { p.run(k, x, w, y, b, scratch); });
+  };
+  if (!p.epilogue().adds()) return parts();
+  try {
+    parts();
+  } catch (const std::exception& e) {  // want of memory would say: nothing was written, try again
+    sdk::fail(CTN_EINTERNAL, sdk::text("stopped while it added to a result: ", e.what()));
+  }
 }
 
 void forward(const Run& run) {

@@ -7,9 +7,9 @@
 #include <catena/sdk/var.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -41,6 +41,29 @@ class KnownCalls {
   std::mutex mutex_;
   std::map<Key, bool> answers_;
 };
+
+// A number for a format of filters that is no layout of ours, and none of their numbers: the same
+// each time, as long as the format is among the latest.
+uint64_t key_of_foreign(const Md& format) {
+  constexpr size_t kMost = 256;
+  struct Known {
+    std::mutex mutex;
+    std::deque<Md> formats;
+    uint64_t first = ~uint64_t{0};  // the key of the oldest; those of the next ones are lower by 1
+  };
+  static auto* known = new Known;
+  std::lock_guard lock(known->mutex);
+  const auto at = std::ranges::find(known->formats, format);
+  const auto index = static_cast<uint64_t>(at - known->formats.begin());
+  const uint64_t key = known->first - index;
+  if (at != known->formats.end()) return key;
+  known->formats.push_back(format);
+  if (known->formats.size() > kMost) {
+    known->formats.pop_front();
+    --known->first;
+  }
+  return key;
+}
 
 Md images(const sdk::Tensor& t, int64_t n, int64_t channels) {
   const int64_t shape[] = {n, channels, t.shape(2), t.shape(3)};
@@ -199,8 +222,7 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   plain_filters_ = describe_filters(s.w.shape(), g.groups, false);
   const bool foreign = w == kPlain && plain_filters_ != filters_;
   packs_ = foreign || epilogue_.folds();
-  static std::atomic<uint64_t> formats{0};
-  filter_key_ = foreign ? ~formats.fetch_add(1) : w;
+  filter_key_ = foreign ? key_of_foreign(filters_) : w;
   const uint64_t sides[][3] = {{x, w, y}, {y, w, x}, {x, y, w}};  // two inputs, the output
   const uint64_t(&layouts)[3] = sides[static_cast<int>(direction_)];
   plan.in_layouts[0] = layouts[0];
