@@ -184,9 +184,13 @@ void run(const Compiled& c, Device& device, const ctn_launch* launches, int32_t 
     check_status(owner.def.launch(owner.def.self, program, launches, n), "launch");
     return;
   }
-  if (!device.host_memory)
-    fail(CTN_EUNSUPPORTED, "backend '" + device.backend->name + "' cannot run this expression:\n" +
-                               expr::to_string(c.c()));
+  if (!device.host_memory) {
+    const char* why = device.backend->compile_owner
+                          ? "its compile declined"
+                          : "it has no compile, and no memory of the host";
+    fail(CTN_EUNSUPPORTED, "backend '" + device.backend->name + "' cannot run this expression (" +
+                               why + "):\n" + expr::to_string(c.c()));
+  }
   device.wait();
   for (int32_t i = 0; i < n; ++i) expr::run_plain(c.c(), launches[i]);
 }

@@ -83,7 +83,7 @@ class Turn {
 
 SearchResult search(const std::vector<std::string>& dirs, bool use_env) {
   SearchResult found = search_plugins(dirs, use_env);
-  for (const Remark& r : found.remarks) state().report.tell(r.path, r.text);
+  for (const Remark& r : found.remarks) state().report.tell(r);
   for (const Manifest& m : found.manifests) state().report.found(m);
   return found;
 }

@@ -32,6 +32,14 @@ void PluginReport::tell(const std::string& path, std::string text) {
   }
 }
 
+void PluginReport::tell(const Remark& r) {
+  tell(r.path, r.text);
+  if (!r.is_absence) return;
+  const bool names_itself = r.text.find(r.path) != r.text.npos;
+  absent_.push_back({r.path, {}, names_itself ? r.text : r.path + ": " + r.text});
+  publish();
+}
+
 void PluginReport::found(const Manifest& m) {
   if (std::any_of(remarks_.begin(), remarks_.end(),
                   [&](const Remark& r) { return r.path == m.file; }))

@@ -21,6 +21,7 @@ class PluginReport {
  public:
   // Replaces what was told of the path.
   void tell(const std::string& path, std::string text);
+  void tell(const Remark& r);
   // Of a manifest of which nothing was told yet: that it was found, and why it is not loaded.
   void found(const Manifest& m);
   void refused(const std::string& path, const Error& why);

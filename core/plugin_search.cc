@@ -59,12 +59,12 @@ void take_manifest(const std::string& file, std::string_view rule, SearchResult&
     if (same != result.manifests.end()) {
       result.remarks.push_back({file, "hidden by " + same->file});
     } else if (!is_allowed(rule, m.name)) {
-      result.remarks.push_back({file, "excluded by CATENA_PLUGINS"});
+      result.remarks.push_back({file, "excluded by CATENA_PLUGINS", true});
     } else {
       result.manifests.push_back(std::move(m));
     }
   } catch (const Error& e) {
-    result.remarks.push_back({file, e.what()});
+    result.remarks.push_back({file, e.what(), true});
   }
 }
 

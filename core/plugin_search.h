@@ -17,6 +17,7 @@ namespace catena {
 struct Remark {
   std::string path;
   std::string text;
+  bool is_absence = false;  // a plugin that programs may miss
 };
 
 struct SearchResult {

@@ -285,6 +285,7 @@ TEST_CASE("loader: a name that is missing, and the plugins that may have it") {
   const Folder folder;
   folder.add("good", "good");
   folder.add("half_way", "half_way");
+  folder.write("rubbish.ctnplugin", "rubbish");
   add_plugin_dir(folder.path());
   static_cast<void>(load_default_plugins(false));
   REQUIRE(load("good").code == CTN_OK);
@@ -296,13 +297,15 @@ TEST_CASE("loader: a name that is missing, and the plugins that may have it") {
   };
   const std::string text = missing(Sort::kOp, "good.opp");
   CHECK(has(text, "there is no op 'good.opp'; did you mean 'good.op'?"));
-  bool held = false;
+  bool held = false, read = true;
   for (const std::string& why : plugin_absences()) {
     held |= why == "plugin 'half_way' (" + folder.file("half_way.ctnplugin") +
                        ") was found, not loaded: autoload is no";
+    read &= !has(why, folder.file("rubbish.ctnplugin"));
     CHECK(!has(why, folder.file("good.ctnplugin")));
   }
   CHECK(held);
+  CHECK(!read);  // why it could not be is among them
   CHECK(has(missing(Sort::kLink, "x"), "there is no link 'x'; "));
   CHECK(has(missing(Sort::kHook, "x"), "there is no optimizer hook 'x'; "));
 }
