@@ -69,8 +69,10 @@ void* DeviceMemory::get(uint64_t bytes, Pool* from) noexcept {
 }
 
 void DeviceMemory::put(void* p, uint64_t bytes) noexcept {
+  // In this order: hold() publishes the second pool after it has said that there are several.
+  Pool* const only = current_.load(std::memory_order_acquire);
   if (!several_.load(std::memory_order_acquire)) [[likely]] {
-    current_.load(std::memory_order_relaxed)->pool.put(p, bytes);
+    only->pool.put(p, bytes);
     return;
   }
   const std::lock_guard lock(mutex_);  // the pool stays meanwhile
