@@ -6,6 +6,10 @@
 #include <catena/sdk/tensor.hpp>
 
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
 
 namespace catena::intel64 {
 
@@ -123,64 +127,86 @@ ctn_status CTN_CALL layout_blocks(void*, uint64_t layout, int32_t* axis, int64_t
 
 namespace {
 
-constexpr int64_t kPiece = 1 << 16;  // elements of a range
-
-// A reorder in ranges of `rows` elements of the first axis; the last may have fewer.
+// Between two layouts of arrays of one shape, in ranges of the first axis; the last may be smaller.
 class Reorder {
  public:
-  Reorder(const sdk::Tensor& from, const sdk::Tensor& to)
-      : from_(from), to_(to), groups_(std::max(groups_of(from.layout()), groups_of(to.layout()))) {
-    const int64_t n = from.shape(0), unit = row_unit();
-    rows_ = n;
-    if (n % unit == 0 && from.size() > kPiece)
-      rows_ = std::max<int64_t>(1, kPiece / std::max<int64_t>(1, from.size() / n * unit)) * unit;
-    rows_ = std::min(rows_, n);
-    full_ = make(rows_);
-    if (n % rows_ != 0) last_ = make(n % rows_);
-    from_bytes_ = part(from_, rows_).get_size();
-    to_bytes_ = part(to_, rows_).get_size();
+  Reorder(const sdk::Tensor& from, const sdk::Tensor& to) : n_(from.shape(0)), rows_(n_) {
+    constexpr int64_t kPiece = 1 << 16;  // elements of a range, about
+    const int64_t unit = row_unit(from, to);
+    if (n_ % unit == 0 && from.size() > kPiece)
+      rows_ = std::max<int64_t>(1, kPiece / std::max<int64_t>(1, from.size() / n_ * unit)) * unit;
+    rows_ = std::min(rows_, n_);
+    full_ = range(from, to, rows_);
+    if (n_ % rows_ != 0) last_ = range(from, to, n_ % rows_);
   }
 
-  void run(ctn_exec exec) const {
-    sdk::parallel_for(exec, from_.shape(0), rows_, [&](int64_t begin, int64_t end) {
+  void run(ctn_exec exec, const char* from, char* to) const {
+    const uint64_t from_bytes = full_.from.get_size(), to_bytes = full_.to.get_size();
+    sdk::parallel_for(exec, n_, rows_, [&](int64_t begin, int64_t end) {
       const auto k = static_cast<uint64_t>(begin / rows_);
-      const int64_t rows = end - begin;
-      const Md a = part(from_, rows), b = part(to_, rows);
-      (rows == rows_ ? full_ : last_)
-          .run({{DNNL_ARG_FROM, a, from_.data<char>() + k * from_bytes_},
-                {DNNL_ARG_TO, b, to_.data<char>() + k * to_bytes_}},
-               nullptr);
+      const Range& r = end - begin == rows_ ? full_ : last_;
+      r.primitive.run(
+          {{DNNL_ARG_FROM, r.from, from + k * from_bytes}, {DNNL_ARG_TO, r.to, to + k * to_bytes}},
+          nullptr);
     });
   }
 
  private:
+  struct Range {
+    Md from, to;
+    Primitive primitive;
+  };
+
   // Filters lie in blocks of up to 16 along the first axis, some in one piece.
-  int64_t row_unit() const {
+  static int64_t row_unit(const sdk::Tensor& from, const sdk::Tensor& to) {
     int64_t unit = 1;
-    for (const uint64_t layout : {from_.layout(), to_.layout()}) {
+    for (const uint64_t layout : {from.layout(), to.layout()}) {
       if (layout == kPlain) continue;
       const Kind kind = format_of(layout).kind;
-      unit = std::max(unit, kind == Kind::kImage ? 1 : kind == Kind::kFilter ? 16 : from_.shape(0));
+      unit = std::max(unit, kind == Kind::kImage ? 1 : kind == Kind::kFilter ? 16 : from.shape(0));
     }
     return unit;
   }
-  Md part(const sdk::Tensor& t, int64_t rows) const {
-    sdk::Dims shape(t.shape());
+  static Range range(const sdk::Tensor& from, const sdk::Tensor& to, int64_t rows) {
+    const int64_t groups = std::max(groups_of(from.layout()), groups_of(to.layout()));
+    sdk::Dims shape(from.shape());
     shape[0] = rows;
-    return describe(shape.span(), t.dtype(), t.layout(), groups_);
-  }
-  Primitive make(int64_t rows) const {
-    Primitive p = make_reorder(part(from_, rows), part(to_, rows));
-    if (p.scratch_bytes() != 0) sdk::fail(CTN_EINTERNAL, "oneDNN: a reorder wants scratch memory");
-    return p;
+    Range r{describe(shape.span(), from.dtype(), from.layout(), groups),
+            describe(shape.span(), to.dtype(), to.layout(), groups),
+            {}};
+    r.primitive = make_reorder(r.from, r.to);
+    if (r.primitive.scratch_bytes() != 0)
+      sdk::fail(CTN_EINTERNAL, "oneDNN: a reorder wants scratch memory");
+    return r;
   }
 
-  const sdk::Tensor from_, to_;
-  const int64_t groups_;
-  int64_t rows_;
-  uint64_t from_bytes_ = 0, to_bytes_ = 0;
-  Primitive full_, last_;
+  int64_t n_, rows_;
+  Range full_, last_;
 };
+
+// Made once for what they are between; all are forgotten when they become too many. Never freed at
+// exit: oneDNN's own statics may be gone by then.
+std::shared_ptr<const Reorder> find_reorder(const sdk::Tensor& from, const sdk::Tensor& to) {
+  using Key = std::vector<uint64_t>;
+  constexpr size_t kMost = 1024;
+  static std::mutex mutex;
+  static auto& all = *new std::map<Key, std::shared_ptr<const Reorder>>;
+
+  Key key{from.layout(), to.layout(), from.dtype().code, from.dtype().bits};
+  key.insert(key.end(), from.shape().begin(), from.shape().end());
+  {
+    const std::lock_guard lock(mutex);
+    if (const auto known = all.find(key); known != all.end()) return known->second;
+  }
+  auto made = std::make_shared<const Reorder>(from, to);
+  const std::lock_guard lock(mutex);
+  if (all.size() >= kMost) all.clear();
+  return all.try_emplace(std::move(key), std::move(made)).first->second;
+}
+
+void run_reorder(ctn_exec exec, const sdk::Tensor& from, const sdk::Tensor& to) {
+  find_reorder(from, to)->run(exec, from.data<char>(), to.data<char>());
+}
 
 // Filters of one number of groups do not look like those of another to oneDNN.
 bool groups_differ(uint64_t from, uint64_t to) {
@@ -193,13 +219,13 @@ ctn_status CTN_CALL reorder(void*, ctn_exec exec, const ctn_tensor* src, const c
   return sdk::guarded([&] {
     const sdk::Tensor from(*src), to(*dst);
     if (from.size() == 0) return;
-    if (!groups_differ(from.layout(), to.layout())) return Reorder(from, to).run(exec);
+    if (!groups_differ(from.layout(), to.layout())) return run_reorder(exec, from, to);
     ctn_tensor plain = *src;
     plain.layout = kPlain;
     const auto bytes = static_cast<uint64_t>(from.size() * sdk::dtype_bytes(from.dtype()));
     sdk::check(sdk::host->scratch(exec, bytes, &plain.t.data));
-    Reorder(from, sdk::Tensor(plain)).run(exec);
-    Reorder(sdk::Tensor(plain), to).run(exec);
+    run_reorder(exec, from, sdk::Tensor(plain));
+    run_reorder(exec, sdk::Tensor(plain), to);
   });
 }
 

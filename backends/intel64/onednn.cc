@@ -1,8 +1,6 @@
 // oneDNN: see onednn.h. Up to 2.x a primitive is described by an operation descriptor first.
 #include <intel64/onednn.h>
 
-#include <unordered_map>
-
 // Of OpenMP's runtime; its header belongs to one compiler.
 extern "C" int omp_get_max_threads(void);
 extern "C" void omp_set_num_threads(int n);
@@ -110,15 +108,46 @@ OneThread::~OneThread() {
   if (before_ != 1) omp_set_num_threads(before_);
 }
 
+Primitive::Bound::Bound(std::span<const Arg> all, const Md& scratch_md, void* scratch)
+    : stream(engine()) {
+  const auto add = [&](int role, const Md& md, const void* data) {
+    memory.emplace_back(md, engine(), const_cast<void*>(data));
+    args.push_back({role, memory.back().get()});
+  };
+  for (const Arg& a : all) add(a.role, a.md, a.data);
+  if (scratch_md.get_size() != 0) add(DNNL_ARG_SCRATCHPAD, scratch_md, scratch);
+}
+
+void Primitive::Bound::set(std::span<const Arg> all, void* scratch) {
+  for (size_t k = 0; k < all.size(); ++k) memory[k].set_data_handle(const_cast<void*>(all[k].data));
+  if (memory.size() > all.size()) memory.back().set_data_handle(scratch);
+}
+
+std::unique_ptr<Primitive::Bound> Primitive::Idle::take() {
+  const std::lock_guard lock(mutex_);
+  if (bound_.empty()) return nullptr;
+  std::unique_ptr<Bound> last = std::move(bound_.back());
+  bound_.pop_back();
+  return last;
+}
+
+void Primitive::Idle::put(std::unique_ptr<Bound> bound) {
+  const std::lock_guard lock(mutex_);
+  bound_.push_back(std::move(bound));
+}
+
 void Primitive::run(std::span<const Arg> args, void* scratch) const {
   with_onednn("a primitive", [&] {
-    dnnl::stream stream(engine());
-    std::unordered_map<int, dnnl::memory> all;
-    for (const Arg& a : args)
-      all.emplace(a.role, dnnl::memory(a.md, engine(), const_cast<void*>(a.data)));
-    if (scratch_bytes() != 0)
-      all.emplace(DNNL_ARG_SCRATCHPAD, dnnl::memory(scratch_, engine(), scratch));
-    primitive_.execute(stream, all);
+    std::unique_ptr<Bound> b = idle_->take();
+    if (b)
+      b->set(args, scratch);
+    else
+      b = std::make_unique<Bound>(args, scratch_, scratch);
+    const auto n = static_cast<int>(b->args.size());
+    dnnl::error::wrap_c_api(
+        dnnl_primitive_execute(primitive_.get(), b->stream.get(), n, b->args.data()),
+        "could not be run");
+    idle_->put(std::move(b));
   });
 }
 

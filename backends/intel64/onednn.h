@@ -8,10 +8,13 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace catena::intel64 {
 
@@ -65,6 +68,7 @@ class Primitive {
   static Primitive make(const Desc& desc) {
     Primitive p;
     p.primitive_ = Kind(desc);
+    p.idle_ = std::make_shared<Idle>();
     p.scratch_ = desc.scratchpad_desc();
     p.reference_ = std::string_view(desc.impl_info_str()).starts_with("ref");
     return p;
@@ -78,16 +82,37 @@ class Primitive {
     const Md& md;
     const void* data;
   };
-  // scratch: scratch_bytes() of them, of this run alone.
+  // But for the data the same arguments in every run. scratch: scratch_bytes() of this run alone.
   void run(std::span<const Arg> args, void* scratch) const;
   void run(std::initializer_list<Arg> args, void* scratch) const {
     run(std::span(args.begin(), args.size()), scratch);
   }
 
  private:
+  // oneDNN's objects for the arguments of a run: pieces of the heap, kept for later runs. As many
+  // as there were runs at once.
+  struct Bound {
+    dnnl::stream stream;
+    std::vector<dnnl::memory> memory;
+    std::vector<dnnl_exec_arg_t> args;
+
+    Bound(std::span<const Arg> all, const Md& scratch_md, void* scratch);
+    void set(std::span<const Arg> all, void* scratch);
+  };
+  class Idle {
+   public:
+    std::unique_ptr<Bound> take();  // null: all are in use
+    void put(std::unique_ptr<Bound> bound);
+
+   private:
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Bound>> bound_;
+  };
+
   dnnl::primitive primitive_;
   Md scratch_;
   bool reference_ = false;
+  std::shared_ptr<Idle> idle_;  // copies are the same primitive
 };
 
 // ---- convolutions
