@@ -19,12 +19,10 @@ struct Parts {
   int64_t rest() const { return images % each; }  // of a last part that is smaller, or 0
 };
 
-// Up to `most` parts, none so small (in positions of the smaller image) that a primitive would run
-// at a fraction of its speed.
-inline Parts cut_images(int64_t images, int64_t positions, int64_t most) {
-  constexpr int64_t kLeastPositions = 49;
-  const int64_t fast = (kLeastPositions + positions - 1) / std::max<int64_t>(1, positions);
-  return {images, std::min(images, std::max((images + most - 1) / most, fast))};
+// Up to `most` parts of `least` positions (of the smaller image) or more.
+inline Parts cut_images(int64_t images, int64_t positions, int64_t most, int64_t least) {
+  const int64_t parts = std::clamp<int64_t>(images * positions / least, 1, most);
+  return {images, std::max<int64_t>(1, (images + parts - 1) / parts)};
 }
 
 // body(k, scratch) for k of [0, n) on the runtime's threads; scratch: `bytes` of the part's own. A
