@@ -36,6 +36,7 @@ double rounded(double value, int decimals);
 
 void run_workload(const Options& options);
 void run_ops(const Options& options);
+void run_convs(const Options& options);
 void run_limits(const Options& options);
 
 // Names of the workloads, for messages.

@@ -23,6 +23,7 @@ constexpr const char* kUsage =
                     [--warmup N] [--threads N] [--dtype D] [--rounds N]
                     [--tf32] [--fresh | --captured]
        catena-bench ops    [--backend B] [--threads N]
+       catena-bench convs  [--backend B] [--threads N]
        catena-bench limits [--threads N]
 
 --workload  times steps of a model: %s
@@ -37,6 +38,7 @@ constexpr const char* kUsage =
 ops         time of a call and of its backward pass: chains of 1,000, then every function of one
             float array that needs no attributes; on a device that works behind the program's back
             until all of it is done
+convs       floating-point operations per second of convolutions, forward and both gradients
 limits      floating-point operations and bytes per second that this machine can do, for 1 to
             --threads threads
 )";
@@ -111,11 +113,13 @@ void run(int argc, char** argv) {
     std::printf(kUsage, workload_names().c_str());
   } else if (word == "ops") {
     run_ops(parse(argc, argv, 2));
+  } else if (word == "convs") {
+    run_convs(parse(argc, argv, 2));
   } else if (word == "limits") {
     run_limits(parse(argc, argv, 2));
   } else {
     const Options o = parse(argc, argv, 1);
-    if (o.workload.empty()) throw UsageError("say --workload, ops or limits");
+    if (o.workload.empty()) throw UsageError("say --workload, ops, convs or limits");
     run_workload(o);
   }
 }
