@@ -116,11 +116,7 @@ Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, i
 // Gradients of filters are added up over the parts: as many as pay.
 Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const {
   constexpr int64_t kMacsOfFloat = 500;  // in the time a float goes to memory and back
-  // With fewer oneDNN runs at a fraction of its speed; filters that no cache near the core has room
-  // for are read again for each part.
-  constexpr int64_t kLeastPositions = 49, kLeastOfManyFilters = 98, kManyFilters = 1 << 18;
-  const int64_t least = s.w.size() > kManyFilters ? kLeastOfManyFilters : kLeastPositions;
-  Parts parts = cut_images(s.y.shape(0), s.y.shape(2) * s.y.shape(3), most, least);
+  Parts parts = cut_images(s.y.shape(0), s.y.shape(2) * s.y.shape(3), most);
   if (direction_ != Direction::kWeights) {
     if (parts.images >= 4) parts.each = std::max<int64_t>(parts.each, 2);  // one alone is slower
     return parts;

@@ -199,8 +199,9 @@ std::shared_ptr<const Reorder> find_reorder(const sdk::Tensor& from, const sdk::
     if (const auto known = all.find(key); known != all.end()) return known->second;
   }
   auto made = std::make_shared<const Reorder>(from, to);
+  std::map<Key, std::shared_ptr<const Reorder>> forgotten;  // freed when the lock is
   const std::lock_guard lock(mutex);
-  if (all.size() >= kMost) all.clear();
+  if (all.size() >= kMost) all.swap(forgotten);
   return all.try_emplace(std::move(key), std::move(made)).first->second;
 }
 

@@ -131,9 +131,12 @@ std::unique_ptr<Primitive::Bound> Primitive::Idle::take() {
   return last;
 }
 
-void Primitive::Idle::put(std::unique_ptr<Bound> bound) {
+void Primitive::Idle::put(std::unique_ptr<Bound> bound) noexcept {
   const std::lock_guard lock(mutex_);
-  bound_.push_back(std::move(bound));
+  try {
+    bound_.push_back(std::move(bound));
+  } catch (const std::bad_alloc&) {  // the run is done; the next one makes its own
+  }
 }
 
 void Primitive::run(std::span<const Arg> args, void* scratch) const {

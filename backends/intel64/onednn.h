@@ -82,7 +82,8 @@ class Primitive {
     const Md& md;
     const void* data;
   };
-  // But for the data the same arguments in every run. scratch: scratch_bytes() of this run alone.
+  // In every run the same arguments but for the data: the roles and descriptions of the first run
+  // are those that count. scratch: scratch_bytes() of this run alone.
   void run(std::span<const Arg> args, void* scratch) const;
   void run(std::initializer_list<Arg> args, void* scratch) const {
     run(std::span(args.begin(), args.size()), scratch);
@@ -102,7 +103,7 @@ class Primitive {
   class Idle {
    public:
     std::unique_ptr<Bound> take();  // null: all are in use
-    void put(std::unique_ptr<Bound> bound);
+    void put(std::unique_ptr<Bound> bound) noexcept;
 
    private:
     std::mutex mutex_;

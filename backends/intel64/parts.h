@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <thread>
 
@@ -19,9 +20,14 @@ struct Parts {
   int64_t rest() const { return images % each; }  // of a last part that is smaller, or 0
 };
 
-// Up to `most` parts of `least` positions (of the smaller image) or more.
-inline Parts cut_images(int64_t images, int64_t positions, int64_t most, int64_t least) {
-  const int64_t parts = std::clamp<int64_t>(images * positions / least, 1, most);
+// Up to `most` parts. Where images are small there are 1, 2, 4 ... of them, an equal share for each
+// thread, and none has so few positions (of the smaller image) that a primitive would run at a
+// fraction of its speed, unless that is all there are.
+inline Parts cut_images(int64_t images, int64_t positions, int64_t most) {
+  constexpr uint64_t kLeastPositions = 49;
+  const auto fast = static_cast<uint64_t>(images * positions) / kLeastPositions;
+  const auto parts =
+      std::min(most, static_cast<int64_t>(std::bit_floor(std::max<uint64_t>(1, fast))));
   return {images, std::max<int64_t>(1, (images + parts - 1) / parts)};
 }
 

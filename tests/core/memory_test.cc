@@ -14,17 +14,6 @@
 #include "main.h"
 #include "memory_source.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define CATENA_ASAN 1
-#elif __has_feature(thread_sanitizer)
-#define CATENA_TSAN 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define CATENA_ASAN 1
-#elif defined(__SANITIZE_THREAD__)
-#define CATENA_TSAN 1
-#endif
 #ifdef CATENA_ASAN
 #include <sanitizer/asan_interface.h>
 #endif

@@ -19,20 +19,6 @@
 #include "core/sys/fork.h"
 #include "main.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CATENA_SANITIZED 1
-#endif
-#if __has_feature(thread_sanitizer)
-#define CATENA_TSAN 1
-#endif
-#elif defined(__SANITIZE_THREAD__)
-#define CATENA_SANITIZED 1
-#define CATENA_TSAN 1
-#elif defined(__SANITIZE_ADDRESS__)
-#define CATENA_SANITIZED 1
-#endif
-
 using catena::ThreadPool;
 
 namespace {
@@ -163,7 +149,7 @@ TEST_CASE("threads start at the first use and end with the pool") {
 }
 
 TEST_CASE("without threads to be had the caller does everything") {
-#ifdef CATENA_SANITIZED
+#if defined(CATENA_ASAN) || defined(CATENA_TSAN)
   catena_test::skip("sanitizers need address space without limit");
 #else
   const int code = in_child([] {
