@@ -47,6 +47,7 @@ bool spin_until(int64_t most, const Ready& ready) noexcept {
 
 struct ThreadPool::State {
   alignas(64) std::atomic<int64_t> left{0};  // unclaimed items of the job
+  std::atomic<int64_t> from_back{0};         // items that helpers claimed
   std::atomic<bool> stop{false};
 
   alignas(64) std::atomic<int64_t> done{0};
@@ -67,7 +68,7 @@ struct ThreadPool::State {
   int64_t spin = kSpin;
   ForkEntry fork;
 
-  int64_t claim_all(int64_t* of) noexcept;
+  int64_t claim_all(bool helper, int64_t* of) noexcept;
   void help() noexcept;
   void sleep() noexcept;
   void start(int64_t most) noexcept;
@@ -121,13 +122,14 @@ void ThreadPool::run(int64_t n, void (*body)(void* arg, int64_t k), void* arg) n
   s.n = n;
   s.done.store(0, std::memory_order_relaxed);
   s.end.store(kRunning, std::memory_order_relaxed);
+  s.from_back.store(0, std::memory_order_relaxed);
   CATENA_INTERLEAVE();
   s.left.store(n);  // sequentially consistent: before the look at `sleepers`
   CATENA_INTERLEAVE();
   s.wake(n - 1);
   CATENA_INTERLEAVE();
   int64_t of = 0;
-  const int64_t mine = s.claim_all(&of);
+  const int64_t mine = s.claim_all(false, &of);
   // Who completes `done` ends the job: the caller here, or a helper by way of `end`. A caller that
   // did nothing must not look at `done`, or it could leave before that helper has set `end`.
   CATENA_INTERLEAVE();
@@ -137,8 +139,10 @@ void ThreadPool::run(int64_t n, void (*body)(void* arg, int64_t k), void* arg) n
   s.busy.store(false, std::memory_order_release);
 }
 
-// How many items this thread did; *of: how many the job has, if any was done.
-int64_t ThreadPool::State::claim_all(int64_t* of) noexcept {
+// How many items this thread did; *of: how many the job has, if any was done. The caller does the
+// first ones, helpers the last ones: what two jobs on the same data leave in a core's cache is more
+// likely to be that core's again.
+int64_t ThreadPool::State::claim_all(bool helper, int64_t* of) noexcept {
   int64_t mine = 0;
   int64_t unclaimed = left.load(std::memory_order_acquire);
   while (unclaimed > 0) {
@@ -147,7 +151,7 @@ int64_t ThreadPool::State::claim_all(int64_t* of) noexcept {
       continue;
     CATENA_INTERLEAVE();
     *of = n;
-    body(arg, *of - unclaimed);
+    body(arg, helper ? *of - 1 - from_back.fetch_add(1, std::memory_order_relaxed) : mine);
     ++mine;
     unclaimed = left.load(std::memory_order_acquire);
   }
@@ -162,7 +166,7 @@ void ThreadPool::State::help() noexcept {
     if (!spin_until(spin, called)) sleep();
     int64_t of = 0;
     CATENA_INTERLEAVE();
-    const int64_t mine = claim_all(&of);
+    const int64_t mine = claim_all(true, &of);
     CATENA_INTERLEAVE();
     if (mine == 0 || done.fetch_add(mine, std::memory_order_acq_rel) + mine != of) continue;
     CATENA_INTERLEAVE();
