@@ -21,8 +21,8 @@ struct Parts {
 };
 
 // Up to `most` parts. Where images are small there are 1, 2, 4 ... of them, an equal share for each
-// thread, and none has so few positions (of the smaller image) that a primitive would run at a
-// fraction of its speed, unless that is all there are.
+// thread. None but the last has so few positions (of the smaller image) that a primitive would run
+// at a fraction of its speed, unless that is all there are.
 inline Parts cut_images(int64_t images, int64_t positions, int64_t most) {
   constexpr uint64_t kLeastPositions = 49;
   const auto fast = static_cast<uint64_t>(images * positions) / kLeastPositions;

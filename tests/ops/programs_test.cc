@@ -1,6 +1,6 @@
 // Random programs on the backend of this run and on the cpu: calls with and without a graph, views,
 // writes in place, handles that come and go, reads now and then. Both give the same numbers, to the
-// bit where the backend computes with the cpu's kernels, and refuse the same steps.
+// bit where the backend computes with the cpu's kernels; no step is refused.
 #include <catena/catena.hpp>
 
 #include <cmath>
@@ -277,6 +277,8 @@ const std::vector<Program::Step> Program::kSteps = {
     &Program::replace_parameter,
 };
 
+// Sums of sums reach thousands, and a tanh behind them shows their rounding beside 1: 1.6e-4 was
+// seen, and 0.7e-4 for the same program where the cpu's kernels round otherwise.
 bool differ(const Floats& a, const Floats& b) {
   if (a.size() != b.size()) return true;
   if (catena_test::backend_is_exact()) return a != b;
@@ -290,8 +292,9 @@ bool differ(const Floats& a, const Floats& b) {
 
 // Why the two sides of a step are not the same, or nothing.
 std::string difference(const Done& ours, const Done& cpu) {
-  if (ours.status != cpu.status) return "ends with " + std::to_string(ours.status);
-  if (ours.text != cpu.text && ours.status == CTN_OK) return "does something else";
+  if (ours.status != CTN_OK) return "is refused";
+  if (cpu.status != CTN_OK) return "is refused on the cpu";
+  if (ours.text != cpu.text) return "does something else";
   if (ours.read.size() != cpu.read.size()) return "reads another number of arrays";
   for (size_t k = 0; k < ours.read.size(); ++k)
     if (differ(ours.read[k], cpu.read[k])) return "reads other numbers, array " + std::to_string(k);
