@@ -101,7 +101,7 @@ Waiting::Chain Waiting::lock_chain(Locks& locks, Wanted wanted) {
     Waiting* w = between.storage->waiting;
     if (!wanted(between)) w = nullptr;
     if (w) locks.emplace_back(w->mutex_);
-    if (!w || w->ran_) {
+    if (!w || w->is_over()) {
       locks.clear();
       return {};
     }
@@ -333,7 +333,7 @@ bool follow(Call& c, std::span<Variable*> out) {
   Waiting::Chain chain;
   Waiting::Locks locks;
   locks.emplace_back(before.mutex_);
-  if (before.ran_) return false;
+  if (before.is_over()) return false;
   chain = before.lock_chain(locks, [](const Array&) { return true; });
   if (chain.empty() || chain.size() == kMostCalls) return false;
   const Waiting& first = *chain.back();

@@ -2,7 +2,8 @@
 // could do the next one too (ctn_kernel_def::absorb): convolution, normalization, addition and relu
 // become one run. Its output is an array without data; whoever needs the data runs the call, and
 // so does whoever is about to write something that it reads. What can be seen of it from outside:
-// when work is done and failures are told, and the rounding of a kernel that does several calls.
+// when work is done and failures are told, and what a kernel that does several calls makes of them
+// (its rounding, whether a relu keeps NaN).
 // Callbacks that a run meets (logs, allocators) may make calls, but not look at what is being
 // computed. Knows no op.
 #pragma once
@@ -51,8 +52,10 @@ class Waiting {
 
   void run_locked();
   bool reads(const Storage& s) const;  // while it is listed
+  // Has let go of its inputs: nothing can be run together with it.
+  bool is_over() const { return ran_ || lost_; }
   // This one and those before it, back to the one with a kernel, all locked (this one by the
-  // caller). Empty if one of them has been run, or is not `wanted`.
+  // caller). Empty if one of them is over, or is not `wanted`.
   template <class Wanted>
   Chain lock_chain(Locks& locks, Wanted wanted);
   Ref<Array> run_chain(const Chain& chain);

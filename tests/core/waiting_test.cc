@@ -165,11 +165,14 @@ TEST_CASE("a failure is told to whoever looks, who may look again") {
   check_all(y, 4);
   REQUIRE_OK(ctn_array_fill(array_of(x), &one));
 
-  const Var sum = p.plus(p.blend(x, x), p.all(1));
+  Var sum = p.plus(p.blend(x, x), p.all(1));
+  const Var follower = p.cut(sum);
   seen().failing = true;
   CHECK(ctn_variable_view(sum, &t) == CTN_EDEVICE);
   seen().failing = false;
   CHECK(ctn_variable_view(sum, &t) == CTN_EDEVICE);  // what was added to is gone
+  sum = Var();
+  CHECK(ctn_variable_view(follower, &t) == CTN_EDEVICE);
   REQUIRE_OK(ctn_array_fill(array_of(x), &one));
 }
 
