@@ -8,6 +8,7 @@
 #include <intel64/kernels.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <limits>
 #include <vector>
@@ -115,14 +116,14 @@ const float* kept_filters(const Run& run, const ConvPlan& p, std::span<const flo
 void run_parts(const Run& run, const void* w, const float* b) {
   const ConvPlan& p = run.state<ConvPlan>();
   const void *x = run.in(0).data(), *y = run.out(0).data();
-  const auto parts = [&] {
-    for_parts(run, p.parts().count(), p.scratch(),
-              [&](int64_t k, char* scratch) { p.run(k, x, w, y, b, scratch); });
-  };
-  if (!p.epilogue().adds()) return parts();
+  std::atomic<bool> begun{false};
   try {
-    parts();
+    for_parts(run, p.parts().count(), p.scratch(), [&](int64_t k, char* scratch) {
+      begun.store(true, std::memory_order_relaxed);
+      p.run(k, x, w, y, b, scratch);
+    });
   } catch (const std::exception& e) {  // want of memory would say: nothing was written, try again
+    if (!p.epilogue().adds() || !begun) throw;
     sdk::fail(CTN_EINTERNAL, sdk::text("stopped while it added to a result: ", e.what()));
   }
 }
@@ -177,12 +178,12 @@ void weights(const Run& run) {
   float *w = run.out(0).data<float>(), *room = run.planned_scratch<float>();
   std::vector<float*> sums;
   if (!p.packs()) sums.push_back(w);
-  for (auto n = static_cast<int64_t>(sums.size()); n < p.parts().count(); ++n) {
+  for (auto n = static_cast<int64_t>(sums.size()); n < p.sums(); ++n) {
     sums.push_back(room);
     room += p.filter_floats();
   }
   for_parts(run, p.parts().count(), p.scratch(), [&](int64_t k, char* scratch) {
-    p.run(k, x, sums[static_cast<size_t>(k)], y, nullptr, scratch);
+    p.run(k, x, sums[p.sums() == 1 ? 0 : static_cast<size_t>(k)], y, nullptr, scratch);
   });
   add_up(run, sums, p.filter_floats());
   if (p.packs()) p.pack(sums[0], w);

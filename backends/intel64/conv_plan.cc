@@ -1,8 +1,9 @@
-// Plans of convolutions: see conv_plan.h. By default everything follows from the shape; where
-// `autotune` is on, oneDNN's Winograd kernels are timed beside the direct ones, once for each kind
-// of call.
+// Plans of convolutions: see conv_plan.h. By default all follows from the shape, and for a forward
+// pass of one image from whether there are threads to share it. Where `autotune` is on, oneDNN's
+// Winograd kernels are timed beside the direct ones, once for each kind of call.
 #include <intel64/conv_plan.h>
 #include <intel64/decisions.h>
+#include <intel64/locks.h>
 
 #include <catena/sdk/var.hpp>
 
@@ -10,8 +11,6 @@
 #include <chrono>
 #include <cstring>
 #include <deque>
-#include <map>
-#include <mutex>
 #include <vector>
 
 namespace catena::intel64 {
@@ -21,38 +20,16 @@ namespace {
 constexpr int64_t kMostParts = 8;
 constexpr int64_t kMostLargeParts = 2;  // of Winograd, which transforms all filters for each
 
-// What was found out about calls. Bounded.
-class KnownCalls {
- public:
-  using Key = std::vector<int64_t>;
-  std::optional<bool> find(const Key& key) {
-    std::lock_guard lock(mutex_);
-    const auto at = answers_.find(key);
-    return at == answers_.end() ? std::nullopt : std::optional(at->second);
-  }
-  void add(Key key, bool answer) {
-    std::lock_guard lock(mutex_);
-    if (answers_.size() >= kMost) answers_.clear();
-    answers_.emplace(std::move(key), answer);
-  }
-
- private:
-  static constexpr size_t kMost = 4096;
-  std::mutex mutex_;
-  std::map<Key, bool> answers_;
-};
-
 // A number for a format of filters that is no layout of ours, and none of their numbers: the same
 // each time, as long as the format is among the latest.
 uint64_t key_of_foreign(const Md& format) {
   constexpr size_t kMost = 256;
-  struct Known {
-    std::mutex mutex;
+  struct Latest {
     std::deque<Md> formats;
     uint64_t first = ~uint64_t{0};  // the key of the oldest; those of the next ones are lower by 1
   };
-  static auto* known = new Known;
-  std::lock_guard lock(known->mutex);
+  static auto* known = new Latest;
+  const std::lock_guard lock(process_lock(Lock::kFormats));
   const auto at = std::ranges::find(known->formats, format);
   const auto index = static_cast<uint64_t>(at - known->formats.begin());
   const uint64_t key = known->first - index;
@@ -70,16 +47,19 @@ Md images(const sdk::Tensor& t, int64_t n, int64_t channels) {
   return describe(shape, t.dtype(), image_layout(t.shape(1)));
 }
 
+}  // namespace
+
 bool suits_winograd(const ConvSides& s, const ConvGeometry& g) {
   const auto all = [](const MdDims& d, int64_t value) { return d[0] == value && d[1] == value; };
   return channel_block() == 16 && g.groups == 1 && s.w.shape(2) == 3 && s.w.shape(3) == 3 &&
          all(g.stride, 1) && all(g.dilate, 0) && g.channels % 16 == 0 && g.filters % 16 == 0;
 }
 
-}  // namespace
-
 ConvGeometry::ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvSides& s)
-    : groups(c.i(role.groups)), channels(s.w.shape(1)), filters(s.w.shape(0) / groups) {
+    : groups(c.i(role.groups)),
+      channels(s.w.shape(1)),
+      filters(s.w.shape(0) / groups),
+      taps(s.w.shape(2) * s.w.shape(3)) {
   const auto step = c.pair(role.stride), pad = c.pair(role.pad), apart = c.pair(role.dilate);
   macs = static_cast<double>(s.y.size()) * static_cast<double>(channels);
   for (int k = 0; k < 2; ++k) {
@@ -94,15 +74,16 @@ ConvGeometry::ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvS
   }
 }
 
-// size: images or blocks of filters.
+// size: images or blocks.
 Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
                        bool bias) const {
-  const int64_t n = by_filters_ ? 1 : size;
-  const int64_t filters = by_filters_ ? size * channel_block() : s.w.shape(0);
-  const int64_t w[] = {filters, s.w.shape(1), s.w.shape(2), s.w.shape(3)};
-  ConvDesc desc{images(s.x, n, s.x.shape(1)),
+  const int64_t n = cut_ == Cut::kImages ? size : 1, width = size * channel_block();
+  const int64_t filters = cut_ == Cut::kFilters ? width : s.w.shape(0);
+  const int64_t channels = cut_ == Cut::kChannels ? width : s.w.shape(1);
+  const int64_t w[] = {filters, channels, s.w.shape(2), s.w.shape(3)};
+  ConvDesc desc{images(s.x, n, cut_ == Cut::kChannels ? channels : s.x.shape(1)),
                 describe_filters(w, g.groups, true),
-                images(s.y, n, by_filters_ ? filters : s.y.shape(1)),
+                images(s.y, n, cut_ == Cut::kFilters ? filters : s.y.shape(1)),
                 bias ? Md({filters}, Type::f32, Tag::x) : Md(),
                 g.stride,
                 g.dilate,
@@ -115,44 +96,51 @@ Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, i
 
 // Gradients of filters are added up over the parts: as many as pay.
 Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const {
-  constexpr int64_t kMacsOfFloat = 500;  // in the time a float goes to memory and back
   Parts parts = cut_images(s.y.shape(0), s.y.shape(2) * s.y.shape(3), most);
   if (direction_ != Direction::kWeights) {
     if (parts.images >= 4) parts.each = std::max<int64_t>(parts.each, 2);  // one alone is slower
     return parts;
   }
-  const auto costs = [&] { return (parts.count() - 1) * s.w.size() * kMacsOfFloat; };
+  const auto costs = [&] { return (parts.count() - 1) * s.w.size() * kPositionsOfFloat; };
   while (parts.count() > 1 && static_cast<double>(costs()) > g.macs)
     parts.each = std::min(parts.images, 2 * parts.each);
   return parts;
 }
 
-ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g) const {
-  constexpr int64_t kMostCuts = 4;
+// One image is cut by filters, or for the gradient of x by channels. oneDNN's forward kernels for
+// few filters of several elements are slower, but add in the same order: a thread alone takes all
+// filters at once, for equal bits.
+ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g, bool shared) const {
   constexpr double kLeastMacsOfPart = 4e6;
-  const int64_t block = channel_block();
-  if (direction_ == Direction::kForward && g.groups == 1 && s.x.shape(0) == 1 &&
-      g.filters % block == 0) {
-    Parts cuts{g.filters / block, 1};
-    cuts.each = (cuts.images + kMostCuts - 1) / kMostCuts;
+  const bool forward = direction_ == Direction::kForward, data = direction_ == Direction::kData;
+  const int64_t most = forward || g.taps > 1 ? 4 : 2;
+  const int64_t block = channel_block(), width = data ? g.channels : g.filters;
+  const bool whole = forward && g.taps > 1 && !shared;
+  if (s.x.shape(0) == 1 && g.groups == 1 && width % block == 0 && !whole) {
+    Parts cuts{width / block, 1};
+    cuts.each = (cuts.images + most - 1) / most;
     const double of_block = g.macs / static_cast<double>(cuts.images);
     while (cuts.count() > 1 && of_block * static_cast<double>(cuts.each) < kLeastMacsOfPart)
       ++cuts.each;
-    if (cuts.count() > 1) return {"direct", Algorithm::kDirect, cuts, true};
+    if (cuts.count() > 1)
+      return {"direct", Algorithm::kDirect, cuts, data ? Cut::kChannels : Cut::kFilters};
   }
-  return {"direct", Algorithm::kDirect, default_parts(s, g, kMostParts), false};
+  return {"direct", Algorithm::kDirect, default_parts(s, g, kMostParts)};
 }
 
 // The format of all filters, of which parts have a share each; false if theirs cannot be joined.
 bool ConvPlan::find_whole_filters(const ConvSides& s, const ConvGeometry& g) {
   filters_ = full_->w;
-  if (!by_filters_) return !last_ || last_->w == full_->w;
+  if (cut_ == Cut::kImages) return !last_ || last_->w == full_->w;
+  const bool by_filters = cut_ == Cut::kFilters;
   const auto layout = [&](const Conv& conv, int64_t blocks) {
-    const int64_t part[] = {blocks * channel_block(), s.w.shape(1), s.w.shape(2), s.w.shape(3)};
+    int64_t part[] = {s.w.shape(0), s.w.shape(1), s.w.shape(2), s.w.shape(3)};
+    part[by_filters ? 0 : 1] = blocks * channel_block();
     return filter_layout(conv.w, part, g.groups);
   };
   const uint64_t whole = layout(*full_, parts_.each);
-  if (!has_filters_outermost(whole) || (last_ && layout(*last_, parts_.rest()) != whole))
+  if (!(by_filters ? has_filters_outermost(whole) : has_channels_outermost(whole)) ||
+      (last_ && layout(*last_, parts_.rest()) != whole))
     return false;
   filters_ = describe(s.w.shape(), s.w.dtype(), whole);
   return true;
@@ -162,22 +150,22 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
                      const Choice& choice) {
   const bool bias = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
   parts_ = choice.parts;
-  by_filters_ = choice.by_filters;
+  cut_ = choice.cut;
   full_ = conv_of(s, g, choice.algorithm, parts_.each, bias);
   last_.reset();
   if (parts_.rest() != 0) last_ = conv_of(s, g, choice.algorithm, parts_.rest(), bias);
   const int64_t images = s.x.shape(0);
   if (!find_whole_filters(s, g))  // one format for all parts
-    return build(c, s, g, {choice.name, choice.algorithm, {images, images}, false});
+    return build(c, s, g, {choice.name, choice.algorithm, {images, images}});
   scratch_ = full_->primitive.scratch_bytes();
   if (last_) scratch_ = std::max(scratch_, last_->primitive.scratch_bytes());
   const auto step = [](bool moves, const Md& md) {
     return moves ? static_cast<int64_t>(md.get_size()) : int64_t{0};
   };
-  x_bytes_ = step(!by_filters_, full_->x);
-  w_bytes_ = step(by_filters_, full_->w);
-  y_bytes_ = step(true, full_->y);
-  b_bytes_ = step(by_filters_, full_->b);
+  x_bytes_ = step(cut_ != Cut::kFilters, full_->x);
+  w_bytes_ = step(cut_ != Cut::kImages, full_->w);
+  y_bytes_ = step(cut_ != Cut::kChannels, full_->y);
+  b_bytes_ = step(cut_ == Cut::kFilters, full_->b);
 }
 
 bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
@@ -187,13 +175,13 @@ bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvS
     key.insert(key.end(), t.shape().begin(), t.shape().end());
   for (const MdDims* d : {&g.stride, &g.dilate, &g.low, &g.high})
     key.insert(key.end(), d->begin(), d->end());
-  static auto* known = new KnownCalls;
+  static auto* known = new Known<std::optional<bool>>(Lock::kCalls, 4096);
   if (const std::optional<bool> answer = known->find(key)) return *answer;
   bool compiled = false;
   try {
     ConvPlan p;
     p.direction_ = role.direction;
-    p.build(c, s, g, p.direct(s, g));
+    p.build(c, s, g, p.direct(s, g, true));
     compiled = !p.full_->primitive.is_reference();
     if (p.last_) compiled = compiled && !p.last_->primitive.is_reference();
   } catch (const sdk::Error& e) {
@@ -208,10 +196,11 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   epilogue_ = Epilogue::of(c);
   const ConvSides s(c, direction_);
   const ConvGeometry g(c, role, s);
+  const bool shared = sdk::api().context_threads(c.context()) > 1;
   const Parts many = default_parts(s, g, kMostParts), few = default_parts(s, g, kMostLargeParts);
-  const Choice choices[] = {direct(s, g),
-                            {"winograd", Algorithm::kWinograd, many, false},
-                            {"winograd, large parts", Algorithm::kWinograd, few, false}};
+  const Choice choices[] = {direct(s, g, shared),
+                            {"winograd", Algorithm::kWinograd, many},
+                            {"winograd, large parts", Algorithm::kWinograd, few}};
   if (sdk::config(c.context(), "autotune") && suits_winograd(s, g))
     build_fastest(c, s, g, choices);
   else
@@ -229,23 +218,26 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   plan.in_layouts[1] = layouts[1];
   plan.out_layouts[0] = layouts[2];
   for (int k = 2; k < c.n_in(); ++k) plan.in_layouts[k] = kPlain;
-  if (epilogue_.folds()) plan.in_layouts[1] = kPlain;
+  if (epilogue_.folds()) {
+    plan.in_layouts[1] = kPlain;
+    filter_key_ ^= uint64_t{1} << 63;  // what is kept has factors before the filters
+  }
   if (epilogue_.adds()) {
     plan.in_layouts[epilogue_.addend] = y;
     plan.onto = static_cast<uint32_t>(epilogue_.addend) + 1;
   }
-  const bool sums = direction_ == Direction::kWeights;
+  const bool made = direction_ == Direction::kWeights;
   if (packs_)
-    pack_ = sums ? make_reorder(filters_, plain_filters_) : make_reorder(plain_filters_, filters_);
+    pack_ = made ? make_reorder(filters_, plain_filters_) : make_reorder(plain_filters_, filters_);
   const bool keeps = !c.followers().empty();  // what it packs, from run to run
-  const int64_t filters = (packs_ && !keeps ? 1 : 0) + (sums ? parts_.count() - 1 : 0);
+  const int64_t filters = (packs_ && !keeps ? 1 : 0) + (made ? sums() - 1 : 0);
   plan.scratch_bytes = static_cast<uint64_t>(filters) * filters_.get_size();
 }
 
 void ConvPlan::pack(const void* from, void* to) const {
-  const bool sums = direction_ == Direction::kWeights;
-  pack_.run({{DNNL_ARG_FROM, sums ? filters_ : plain_filters_, from},
-             {DNNL_ARG_TO, sums ? plain_filters_ : filters_, to}},
+  const bool made = direction_ == Direction::kWeights;
+  pack_.run({{DNNL_ARG_FROM, made ? filters_ : plain_filters_, from},
+             {DNNL_ARG_TO, made ? plain_filters_ : filters_, to}},
             nullptr);
 }
 

@@ -33,12 +33,16 @@ struct ConvSides {
 
 struct ConvGeometry {
   int64_t groups, channels, filters;  // channels and filters of one group
+  int64_t taps;                       // elements of a filter for one channel
   double macs;
   MdDims stride, dilate, low, high;
 
   ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvSides& s);
   bool depthwise() const { return groups > 1 && channels == 1 && filters == 1; }
 };
+
+// Whether `autotune` times Winograd's kernels for it.
+bool suits_winograd(const ConvSides& s, const ConvGeometry& g);
 
 class ConvPlan {
  public:
@@ -50,6 +54,8 @@ class ConvPlan {
   void make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan);
 
   const Parts& parts() const { return parts_; }
+  // Of the gradient of filters, over parts of images.
+  int64_t sums() const { return cut_ == Cut::kImages ? parts_.count() : 1; }
   size_t scratch() const { return scratch_; }  // of a part
   const Epilogue& epilogue() const { return epilogue_; }
   // Filters come plain and are in no numbered format for oneDNN.
@@ -60,17 +66,19 @@ class ConvPlan {
   void pack(const void* from, void* to) const;
   int64_t filter_floats() const;  // as oneDNN has them
 
-  // One part. x and y are whole arrays, w and b all filters; what is computed is written.
+  // One part. x and y are whole arrays, w and b all filters, but w is the sum of this part where
+  // there are several; what is computed is written.
   void run(int64_t part, const void* x, const void* w, const void* y, const void* b,
            void* scratch) const;
 
  private:
-  // Parts are images, or blocks of filters where there is one image.
+  // Parts are images; where there is one, blocks of y's channels or of x's, which are those of W.
+  enum class Cut { kImages, kFilters, kChannels };
   struct Choice {
     const char* name;  // in files of decisions: never another one for the same thing
     Algorithm algorithm;
     Parts parts;
-    bool by_filters;
+    Cut cut = Cut::kImages;
   };
   void build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g, const Choice& choice);
   // Whether that is one of the choices, and oneDNN has it.
@@ -82,7 +90,7 @@ class ConvPlan {
   Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
                bool bias) const;
   bool find_whole_filters(const ConvSides& s, const ConvGeometry& g);
-  Choice direct(const ConvSides& s, const ConvGeometry& g) const;
+  Choice direct(const ConvSides& s, const ConvGeometry& g, bool shared) const;
   Parts default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const;
   const Conv& conv(int64_t part) const {
     return parts_.rest() != 0 && part == parts_.count() - 1 ? *last_ : *full_;
@@ -91,7 +99,7 @@ class ConvPlan {
   Direction direction_ = Direction::kForward;
   Parts parts_;
   std::optional<Conv> full_, last_;  // of a part, of the last one where that is smaller
-  bool by_filters_ = false;
+  Cut cut_ = Cut::kImages;
   Md filters_;  // of all parts
   size_t scratch_ = 0;
   int64_t x_bytes_ = 0, w_bytes_ = 0, y_bytes_ = 0, b_bytes_ = 0;  // from part to part

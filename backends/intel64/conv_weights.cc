@@ -1,13 +1,15 @@
 // The gradient of filters where images are small: oneDNN walks them row by row, and rows of a few
 // positions cost it most of its speed. Here the positions that meet in one element of a filter are
 // listed once, and two blocks of filters at a time are summed up along the list, over as many
-// images as the second cache holds. What such a piece gives is added to the sums of those before
+// images as the first cache holds. What such a piece gives is added to the sums of those before
 // it: an element is a float sum over the pieces of float sums of about kCached terms each.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
+#include <catena/sdk/var.hpp>
 
 #include <intel64/add_kernels.h>
 #include <intel64/blocks/images.h>
+#include <intel64/conv_plan.h>
 #include <intel64/kernels.h>
 
 #include <algorithm>
@@ -23,10 +25,13 @@ using sdk::Run;
 using sdk::Tensor;
 
 namespace attrs = attr::convolution_2d_weights;
+constexpr ConvRole kRole{Direction::kWeights, attrs::stride, attrs::pad, attrs::dilate,
+                         attrs::groups};
 
-constexpr int64_t kMostPositions = 64;  // of y in one image
-constexpr int64_t kMostTaps = 64;       // elements of a filter
-constexpr int64_t kCached = 1024;       // positions of y that stay in the second cache
+constexpr int64_t kMostPositions = 196;  // of y in one image; beyond, oneDNN is as fast
+constexpr int64_t kMostTaps = 64;        // elements of a filter
+constexpr int64_t kWinograd = 64;        // from here on its kernels are faster
+constexpr int64_t kCached = 200;  // positions of two blocks of y and one of x, in the first cache
 
 // What meets in one element of the filters: places in floats, in the first block of x and of y, of
 // the images of a piece one after the other.
@@ -108,11 +113,19 @@ const char* supports_weights(const Call& c) {
     return "more than 2^31 elements";
   if (w.shape(2) > kMostTaps || w.shape(3) > kMostTaps || w.shape(2) * w.shape(3) > kMostTaps)
     return "large filters";
-  if (w.shape(2) * w.shape(3) == 1) return "filters of one element";
   const Planes to(y);
   if (to.height > kMostPositions || to.width > kMostPositions || to.positions() > kMostPositions)
     return "large images";
-  return to.images * to.positions() >= 64 ? nullptr : "too few positions";
+  if (to.images * to.positions() < 64) return "too few positions";
+  // oneDNN is faster on one thread, and cuts a single image or many for the others.
+  if (w.shape(2) * w.shape(3) == 1 &&
+      (to.images == 1 || to.images * to.positions() >= kPositionsOfFloat))
+    return "filters of one element";
+  if (sdk::config(c.context(), "autotune") && to.positions() >= kWinograd) {
+    const ConvSides s(c, kRole.direction);
+    if (suits_winograd(s, ConvGeometry(c, kRole, s))) return "autotune times other kernels";
+  }
+  return nullptr;
 }
 
 }  // namespace

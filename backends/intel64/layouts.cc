@@ -1,22 +1,21 @@
 // Layouts: see layouts.h. A number is the position of a format in the table, and for filters of a
 // grouped convolution the number of groups above it.
 #include <intel64/layouts.h>
+#include <intel64/locks.h>
 
 #include <catena/sdk/kernel.hpp>
 #include <catena/sdk/tensor.hpp>
 
 #include <algorithm>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 namespace catena::intel64 {
 
 namespace {
 
-// kFilter: filters outermost. kWhole: not to be cut along them.
-enum class Kind { kImage, kFilter, kWhole, kGrouped };
+// kFilter: filters outermost. kChannel: channels outermost.
+enum class Kind { kImage, kFilter, kChannel, kGrouped };
 struct Format {
   Tag tag;
   Kind kind;
@@ -33,7 +32,7 @@ constexpr Format kFormats[] = {
     {Tag::gOIhw8i8o, Kind::kGrouped},   {Tag::gOIhw8o8i, Kind::kGrouped},
     {Tag::gOihw16o, Kind::kGrouped},    {Tag::gOhwi16o, Kind::kGrouped},
     {Tag::gOhwi8o, Kind::kGrouped},     {Tag::Goihw16g, Kind::kGrouped},
-    {Tag::Goihw8g, Kind::kGrouped},     {Tag::IOhw16o16i, Kind::kWhole},
+    {Tag::Goihw8g, Kind::kGrouped},     {Tag::IOhw16o16i, Kind::kChannel},
     {Tag::gIOhw16o16i, Kind::kGrouped},
 };
 constexpr uint64_t kImage16 = 1, kImage8 = 2, kFilter16 = 3, kFilter8 = 5;
@@ -100,6 +99,10 @@ uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t
 
 bool has_filters_outermost(uint64_t layout) {
   return layout != kPlain && format_of(layout).kind == Kind::kFilter;
+}
+
+bool has_channels_outermost(uint64_t layout) {
+  return layout != kPlain && format_of(layout).kind == Kind::kChannel;
 }
 
 Md describe(std::span<const int64_t> shape, ctn_dtype dtype, uint64_t layout) {
@@ -184,25 +187,14 @@ class Reorder {
   Range full_, last_;
 };
 
-// Made once for what they are between; all are forgotten when they become too many. Never freed at
-// exit: oneDNN's own statics may be gone by then.
+// Made once for what they are between.
 std::shared_ptr<const Reorder> find_reorder(const sdk::Tensor& from, const sdk::Tensor& to) {
-  using Key = std::vector<uint64_t>;
-  constexpr size_t kMost = 1024;
-  static std::mutex mutex;
-  static auto& all = *new std::map<Key, std::shared_ptr<const Reorder>>;
-
-  Key key{from.layout(), to.layout(), from.dtype().code, from.dtype().bits};
+  static auto* known = new Known<std::shared_ptr<const Reorder>>(Lock::kReorders, 1024);
+  std::vector<int64_t> key{static_cast<int64_t>(from.layout()), static_cast<int64_t>(to.layout()),
+                           from.dtype().code, from.dtype().bits};
   key.insert(key.end(), from.shape().begin(), from.shape().end());
-  {
-    const std::lock_guard lock(mutex);
-    if (const auto known = all.find(key); known != all.end()) return known->second;
-  }
-  auto made = std::make_shared<const Reorder>(from, to);
-  std::map<Key, std::shared_ptr<const Reorder>> forgotten;  // freed when the lock is
-  const std::lock_guard lock(mutex);
-  if (all.size() >= kMost) all.swap(forgotten);
-  return all.try_emplace(std::move(key), std::move(made)).first->second;
+  if (auto found = known->find(key)) return found;
+  return known->add(std::move(key), std::make_shared<const Reorder>(from, to));
 }
 
 void run_reorder(ctn_exec exec, const sdk::Tensor& from, const sdk::Tensor& to) {

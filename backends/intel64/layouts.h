@@ -21,8 +21,10 @@ uint64_t image_layout(int64_t channels);
 uint64_t filter_layout();
 // The layout of filters of `groups` groups that oneDNN chose; kPlain if it has no number here.
 uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t groups);
-// Whether the filters of one block lie behind those of the one before.
+// Whether the filters of one block lie behind those of the one before; what they have for one block
+// of channels.
 bool has_filters_outermost(uint64_t layout);
+bool has_channels_outermost(uint64_t layout);
 
 // The array in that layout. Throws sdk::Error for a number that is not of this backend.
 Md describe(std::span<const int64_t> shape, ctn_dtype dtype, uint64_t layout);

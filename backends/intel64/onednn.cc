@@ -1,4 +1,5 @@
 // oneDNN: see onednn.h. Up to 2.x a primitive is described by an operation descriptor first.
+#include <intel64/locks.h>
 #include <intel64/onednn.h>
 
 // Of OpenMP's runtime; its header belongs to one compiler.
@@ -124,7 +125,7 @@ void Primitive::Bound::set(std::span<const Arg> all, void* scratch) {
 }
 
 std::unique_ptr<Primitive::Bound> Primitive::Idle::take() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(process_lock(Lock::kPrimitives, this));
   if (bound_.empty()) return nullptr;
   std::unique_ptr<Bound> last = std::move(bound_.back());
   bound_.pop_back();
@@ -132,7 +133,7 @@ std::unique_ptr<Primitive::Bound> Primitive::Idle::take() {
 }
 
 void Primitive::Idle::put(std::unique_ptr<Bound> bound) noexcept {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(process_lock(Lock::kPrimitives, this));
   try {
     bound_.push_back(std::move(bound));
   } catch (const std::bad_alloc&) {  // the run is done; the next one makes its own
@@ -156,6 +157,7 @@ void Primitive::run(std::span<const Arg> args, void* scratch) const {
 
 Conv make_conv(Direction direction, Algorithm chosen, const ConvDesc& d) {
   return with_onednn("convolution", [&]() -> Conv {
+    const std::lock_guard lock(process_lock(Lock::kOneDnn));
     const auto algorithm = chosen == Algorithm::kWinograd ? dnnl::algorithm::convolution_winograd
                                                           : dnnl::algorithm::convolution_direct;
     const auto forward = describe_forward(algorithm, d);
@@ -185,6 +187,7 @@ Conv make_conv(Direction direction, Algorithm chosen, const ConvDesc& d) {
 
 Primitive make_reorder(const Md& from, const Md& to) {
   return with_onednn("reorder", [&] {
+    const std::lock_guard lock(process_lock(Lock::kOneDnn));
     const dnnl::reorder::primitive_desc desc(engine(), from, engine(), to, attributes());
     return Primitive::make<decltype(desc), dnnl::reorder>(desc);
   });

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,7 +33,7 @@ const char* instruction_set();
 int64_t channel_block();
 
 // oneDNN takes its threads from OpenMP. While one of these lives, this thread is all there is:
-// parallel work is ours, cut by the shape alone.
+// parallel work is ours.
 class OneThread {
  public:
   OneThread();
@@ -106,8 +105,7 @@ class Primitive {
     void put(std::unique_ptr<Bound> bound) noexcept;
 
    private:
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<Bound>> bound_;
+    std::vector<std::unique_ptr<Bound>> bound_;  // behind Lock::kPrimitives
   };
 
   dnnl::primitive primitive_;

@@ -31,6 +31,10 @@ inline Parts cut_images(int64_t images, int64_t positions, int64_t most) {
   return {images, std::max<int64_t>(1, (images + parts - 1) / parts)};
 }
 
+// Gradients of filters are added up over parts of images, which pays for more positions than these:
+// products of one filter's element in the time that a float goes to memory and back.
+inline constexpr int64_t kPositionsOfFloat = 500;
+
 // body(k, scratch) for k of [0, n) on the runtime's threads; scratch: `bytes` of the part's own. A
 // part that finds all scratch taken, since the host's executor runs more parts at once than it has
 // threads, waits for one that ends.

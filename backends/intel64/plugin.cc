@@ -5,6 +5,7 @@
 
 #include <intel64/kernels.h>
 #include <intel64/layouts.h>
+#include <intel64/locks.h>
 #include <intel64/onednn.h>
 
 #include <string>
@@ -59,6 +60,7 @@ ctn_status CTN_CALL CTN_PLUGIN_INIT(intel64)(const ctn_host* host, ctn_plugin se
   using namespace catena;
   sdk::host = host;
   ctn_status status = sdk::guarded([] {
+    intel64::hold_locks_over_forks();
     intel64::start_onednn();
     intel64::g_name = new std::string(
         sdk::text(intel64::instruction_set(), ", oneDNN ", intel64::onednn_version()));

@@ -65,7 +65,7 @@ Run run(bool autotune, const File* from, const File* to = nullptr, int threads =
       .device = "intel64", .threads = threads, .log = &log, .log_level = CTN_LOG_DEBUG});
   if (from) ctx.load_tuning(from->path);
   const using_config scope("autotune", autotune);
-  const Variable x = filled({4, 32, 12, 12}, 1), w = filled({32, 32, 3, 3}, 2);
+  const Variable x = filled({4, 32, 16, 16}, 1), w = filled({32, 32, 3, 3}, 2);
   const Variable b = filled({32}, 3);
   Variable y = F::convolution_2d(x, w, b, {.pad = 1});
   y.set_grad(filled(y.shape(), 4));
