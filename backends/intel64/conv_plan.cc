@@ -8,6 +8,7 @@
 #include <catena/sdk/var.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstring>
 #include <deque>
@@ -46,6 +47,8 @@ Md images(const sdk::Tensor& t, int64_t n, int64_t channels) {
   const int64_t shape[] = {n, channels, t.shape(2), t.shape(3)};
   return describe(shape, t.dtype(), image_layout(t.shape(1)));
 }
+
+size_t scratch_of(const Conv& part) { return (part.primitive.scratch_bytes() + 63) / 64 * 64; }
 
 }  // namespace
 
@@ -107,21 +110,24 @@ Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t
   return parts;
 }
 
-// One image is cut by filters, or for the gradient of x by channels. oneDNN's forward kernels for
-// few filters of several elements are slower, but add in the same order: a thread alone takes all
-// filters at once, for equal bits.
+// One image is cut by filters, or for the gradient of x by channels. For filters of several
+// elements oneDNN adds in the same order with few of them as with all, but slower: a thread alone
+// takes all of them at once, for equal bits.
 ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g, bool shared) const {
   constexpr double kLeastMacsOfPart = 4e6;
-  const bool forward = direction_ == Direction::kForward, data = direction_ == Direction::kData;
-  const int64_t most = forward || g.taps > 1 ? 4 : 2;
+  const bool data = direction_ == Direction::kData;
+  const int64_t most = direction_ == Direction::kForward || g.taps > 1 ? 4 : 2;
   const int64_t block = channel_block(), width = data ? g.channels : g.filters;
-  const bool whole = forward && g.taps > 1 && !shared;
+  const bool whole = direction_ != Direction::kWeights && g.taps > 1 && !shared;
   if (s.x.shape(0) == 1 && g.groups == 1 && width % block == 0 && !whole) {
     Parts cuts{width / block, 1};
     cuts.each = (cuts.images + most - 1) / most;
     const double of_block = g.macs / static_cast<double>(cuts.images);
-    while (cuts.count() > 1 && of_block * static_cast<double>(cuts.each) < kLeastMacsOfPart)
-      ++cuts.each;
+    const auto suits = [&] {
+      return std::has_single_bit(static_cast<uint64_t>(cuts.count())) &&
+             of_block * static_cast<double>(cuts.each) >= kLeastMacsOfPart;
+    };
+    while (cuts.count() > 1 && !suits()) ++cuts.each;
     if (cuts.count() > 1)
       return {"direct", Algorithm::kDirect, cuts, data ? Cut::kChannels : Cut::kFilters};
   }
@@ -131,6 +137,8 @@ ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g, boo
 // The format of all filters, of which parts have a share each; false if theirs cannot be joined.
 bool ConvPlan::find_whole_filters(const ConvSides& s, const ConvGeometry& g) {
   filters_ = full_->w;
+  full_slice_.reset();
+  last_slice_.reset();
   if (cut_ == Cut::kImages) return !last_ || last_->w == full_->w;
   const bool by_filters = cut_ == Cut::kFilters;
   const auto layout = [&](const Conv& conv, int64_t blocks) {
@@ -138,12 +146,36 @@ bool ConvPlan::find_whole_filters(const ConvSides& s, const ConvGeometry& g) {
     part[by_filters ? 0 : 1] = blocks * channel_block();
     return filter_layout(conv.w, part, g.groups);
   };
-  const uint64_t whole = layout(*full_, parts_.each);
-  if (!(by_filters ? has_filters_outermost(whole) : has_channels_outermost(whole)) ||
-      (last_ && layout(*last_, parts_.rest()) != whole))
-    return false;
+  uint64_t whole = layout(*full_, parts_.each);
+  if (whole == kPlain || (last_ && layout(*last_, parts_.rest()) != whole)) return false;
+  const bool slices = !by_filters && !has_channels_outermost(whole);
+  if (by_filters && !has_filters_outermost(whole)) return false;
+  if (slices) whole = filter_layout();
   filters_ = describe(s.w.shape(), s.w.dtype(), whole);
+  if (slices) full_slice_ = slice_of(s, *full_, parts_.each);
+  if (slices && last_) last_slice_ = slice_of(s, *last_, parts_.rest());
   return true;
+}
+
+ConvPlan::Slice ConvPlan::slice_of(const ConvSides& s, const Conv& part, int64_t blocks) const {
+  return with_onednn("filters of some channels", [&]() -> Slice {
+    const MdDims shape{s.w.shape(0), blocks * channel_block(), s.w.shape(2), s.w.shape(3)};
+    const Md from = filters_.submemory_desc(shape, MdDims(4, 0));
+    return {from, make_reorder(from, part.w)};
+  });
+}
+
+// How far each array goes on from part to part.
+void ConvPlan::find_steps(const ConvSides& s) {
+  const auto step = [](bool moves, const Md& md) {
+    return moves ? static_cast<int64_t>(md.get_size()) : int64_t{0};
+  };
+  x_bytes_ = step(cut_ != Cut::kFilters, full_->x);
+  w_bytes_ = step(cut_ != Cut::kImages, full_->w);
+  y_bytes_ = step(cut_ != Cut::kChannels, full_->y);
+  b_bytes_ = step(cut_ == Cut::kFilters, full_->b);
+  if (!full_slice_) return;
+  w_bytes_ /= s.w.shape(0) / channel_block();  // those of one block of filters
 }
 
 void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
@@ -157,15 +189,10 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
   const int64_t images = s.x.shape(0);
   if (!find_whole_filters(s, g))  // one format for all parts
     return build(c, s, g, {choice.name, choice.algorithm, {images, images}});
-  scratch_ = full_->primitive.scratch_bytes();
-  if (last_) scratch_ = std::max(scratch_, last_->primitive.scratch_bytes());
-  const auto step = [](bool moves, const Md& md) {
-    return moves ? static_cast<int64_t>(md.get_size()) : int64_t{0};
-  };
-  x_bytes_ = step(cut_ != Cut::kFilters, full_->x);
-  w_bytes_ = step(cut_ != Cut::kImages, full_->w);
-  y_bytes_ = step(cut_ != Cut::kChannels, full_->y);
-  b_bytes_ = step(cut_ == Cut::kFilters, full_->b);
+  scratch_ = scratch_of(*full_);
+  if (last_) scratch_ = std::max(scratch_, scratch_of(*last_));
+  if (full_slice_) scratch_ += full_->w.get_size();
+  find_steps(s);
 }
 
 bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
@@ -257,9 +284,16 @@ void ConvPlan::run(int64_t part, const void* x, const void* w, const void* y, co
   const auto at = [part](const void* p, int64_t step) {
     return static_cast<const char*>(p) + part * step;
   };
+  const char* filters = at(w, w_bytes_);
+  if (full_slice_) {
+    const Slice& slice = &c == &*full_ ? *full_slice_ : *last_slice_;
+    char* packed = static_cast<char*>(scratch) + scratch_of(c);
+    slice.reorder.run({{DNNL_ARG_FROM, slice.from, filters}, {DNNL_ARG_TO, c.w, packed}}, nullptr);
+    filters = packed;
+  }
   const Primitive::Arg args[] = {
       {roles[0], c.x, at(x, x_bytes_)},
-      {roles[1], c.w, at(w, w_bytes_)},
+      {roles[1], c.w, filters},
       {roles[2], c.y, at(y, y_bytes_)},
       {DNNL_ARG_BIAS, c.b, at(b, b_bytes_)},
   };

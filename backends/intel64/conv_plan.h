@@ -90,6 +90,7 @@ class ConvPlan {
   Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
                bool bias) const;
   bool find_whole_filters(const ConvSides& s, const ConvGeometry& g);
+  void find_steps(const ConvSides& s);
   Choice direct(const ConvSides& s, const ConvGeometry& g, bool shared) const;
   Parts default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const;
   const Conv& conv(int64_t part) const {
@@ -97,8 +98,16 @@ class ConvPlan {
   }
 
   Direction direction_ = Direction::kForward;
+  // Brings the filters of a part's channels into its format, where they lie apart in all filters.
+  struct Slice {
+    Md from;
+    Primitive reorder;
+  };
+  Slice slice_of(const ConvSides& s, const Conv& part, int64_t blocks) const;
+
   Parts parts_;
   std::optional<Conv> full_, last_;  // of a part, of the last one where that is smaller
+  std::optional<Slice> full_slice_, last_slice_;
   Cut cut_ = Cut::kImages;
   Md filters_;  // of all parts
   size_t scratch_ = 0;
