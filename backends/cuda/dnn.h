@@ -37,10 +37,14 @@ namespace catena::cuda {
   X(cudnnSetConvolutionGroupCount)                  \
   X(cudnnSetConvolutionMathType)                    \
   X(cudnnDestroyConvolutionDescriptor)              \
+  X(cudnnCreateActivationDescriptor)                \
+  X(cudnnSetActivationDescriptor)                   \
+  X(cudnnDestroyActivationDescriptor)               \
   X(cudnnGetConvolutionForwardAlgorithm_v7)         \
   X(cudnnFindConvolutionForwardAlgorithmEx)         \
   X(cudnnGetConvolutionForwardWorkspaceSize)        \
   X(cudnnConvolutionForward)                        \
+  X(cudnnConvolutionBiasActivationForward)          \
   X(cudnnGetConvolutionBackwardDataAlgorithm_v7)    \
   X(cudnnFindConvolutionBackwardDataAlgorithmEx)    \
   X(cudnnGetConvolutionBackwardDataWorkspaceSize)   \
@@ -49,7 +53,6 @@ namespace catena::cuda {
   X(cudnnFindConvolutionBackwardFilterAlgorithmEx)  \
   X(cudnnGetConvolutionBackwardFilterWorkspaceSize) \
   X(cudnnConvolutionBackwardFilter)                 \
-  X(cudnnAddTensor)                                 \
   X(cudnnScaleTensor)                               \
   X(cudnnBatchNormalizationForwardTraining)         \
   X(cudnnBatchNormalizationForwardInference)        \
@@ -106,6 +109,9 @@ using FilterDescriptor = Descriptor<cudnnFilterDescriptor_t, &Dnn::cudnnCreateFi
 using ConvDescriptor =
     Descriptor<cudnnConvolutionDescriptor_t, &Dnn::cudnnCreateConvolutionDescriptor,
                &Dnn::cudnnDestroyConvolutionDescriptor>;
+using ActivationDescriptor =
+    Descriptor<cudnnActivationDescriptor_t, &Dnn::cudnnCreateActivationDescriptor,
+               &Dnn::cudnnDestroyActivationDescriptor>;
 using PoolingDescriptor = Descriptor<cudnnPoolingDescriptor_t, &Dnn::cudnnCreatePoolingDescriptor,
                                      &Dnn::cudnnDestroyPoolingDescriptor>;
 

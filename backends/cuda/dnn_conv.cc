@@ -2,6 +2,7 @@
 // taken, and what is remembered of those that were asked about.
 #include <catena/op_attrs.hpp>
 
+#include <cuda/capture.h>
 #include <cuda/channels_last.h>
 #include <cuda/dnn_conv_plan.h>
 #include <cuda/native.h>
@@ -32,28 +33,39 @@ constexpr ConvRole kWeights{Direction::kWeights, attr::convolution_2d_weights::s
 class KnownKinds {
  public:
   // NULL: it has.
-  const char* ask(const ConvKind& kind) {
+  const char* ask(const ConvKind& kind, ctn_context ctx) {
     const ConvKind::Key key = kind.key();
     {
       const std::lock_guard lock(mutex_);
       if (const auto at = answers_.find(key); at != answers_.end()) return at->second.why;
     }
-    Answer answer = find_out(kind);
+    Answer answer = find_out(kind, ctx);
     const char* const why = answer.why;
+    if (!answer.lasts) return why;
     std::map<ConvKind::Key, Answer> gone;  // let go without the lock
     const std::lock_guard lock(mutex_);
     if (answers_.size() >= kMost) gone.swap(answers_);
     answers_.insert_or_assign(key, std::move(answer));
     return why;
   }
-  std::unique_ptr<ConvPlan> take(const ConvKind& kind) {
+  std::unique_ptr<ConvPlan> take(const ConvKind& kind, ctn_context ctx) {
+    Answer answer;
     {
       const std::lock_guard lock(mutex_);
       const auto at = answers_.find(kind.key());
-      if (at != answers_.end() && at->second.plan) return std::move(at->second.plan);
+      if (at != answers_.end()) {
+        if (at->second.plan) return std::move(at->second.plan);
+        answer.channels_last = at->second.channels_last;
+        answer.choices = at->second.choices;
+      }
     }
-    Answer answer = find_out(kind);
-    if (answer.why) sdk::fail(CTN_EUNSUPPORTED, answer.why);
+    if (!answer.choices.empty()) {  // another context has that plan
+      answer.plan = std::make_unique<ConvPlan>(kind, answer.channels_last);
+      answer.plan->choose(answer.choices);
+    } else {
+      answer = find_out(kind, ctx);
+      if (answer.why) sdk::fail(CTN_EUNSUPPORTED, answer.why);
+    }
     return std::move(answer.plan);
   }
 
@@ -61,14 +73,24 @@ class KnownKinds {
   struct Answer {
     const char* why = nullptr;
     std::unique_ptr<ConvPlan> plan;
+    bool lasts = true;  // it would be the same at another time
+    bool channels_last = false;
+    std::vector<ConvPlan::Choice> choices;  // of the plan
   };
-  static Answer find_out(const ConvKind& kind) {
+  static Answer find_out(const ConvKind& kind, ctn_context ctx) {
     Answer answer;
-    if (kind.prefers_channels_last()) answer = try_layout(kind, true);
-    return answer.plan ? std::move(answer) : try_layout(kind, false);
+    for (const bool channels_last : {true, false}) {
+      if (channels_last && !kind.prefers_channels_last()) continue;
+      answer = try_layout(kind, channels_last);
+      if (!answer.why && kind.fuses_bias()) try_bias(kind, ctx, answer);
+      if (!answer.why || !answer.lasts) break;
+    }
+    if (answer.why) answer.plan.reset();
+    return answer;
   }
   static Answer try_layout(const ConvKind& kind, bool channels_last) {
     Answer answer;
+    answer.channels_last = channels_last;
     try {
       answer.plan = std::make_unique<ConvPlan>(kind, channels_last);
       answer.why = answer.plan->choose();
@@ -76,8 +98,24 @@ class KnownKinds {
       if (e.status() != CTN_EUNSUPPORTED && e.status() != CTN_EINVAL) throw;
       answer.why = "cuDNN does not take such a convolution";
     }
-    if (answer.why) answer.plan.reset();
+    if (!answer.why) note_choices(answer);
     return answer;
+  }
+  static void try_bias(const ConvKind& kind, ctn_context ctx, Answer& answer) {
+    try {
+      answer.lasts = !is_capturing(device(static_cast<int>(kind.device)));
+      answer.why = answer.lasts ? answer.plan->try_bias(ctx)
+                                : "a convolution with its bias is first tried outside of captures";
+    } catch (const sdk::Error& e) {
+      if (e.status() != CTN_ENOMEM) throw;
+      answer.lasts = false;
+      answer.why = "no memory to try a convolution with its bias";
+    }
+    if (!answer.why) note_choices(answer);
+  }
+  static void note_choices(Answer& answer) {
+    const auto all = answer.plan->choices();
+    answer.choices.assign(all.begin(), all.end());
   }
 
   static constexpr size_t kMost = 4096;
@@ -96,7 +134,10 @@ const char* supports_conv(const Call& c) {
   if (const char* why = declines_arrays(c, {s.x, s.w, s.y})) return why;
   if (c.has(2) && !sdk::same_dtype(c.in(2).dtype(), s.x.dtype())) return "dtypes differ";
   const ConvKind kind(c, role, s);
-  return kind.fits() ? known().ask(kind) : "positions beyond the end of x";
+  if (!kind.fits()) return "positions beyond the end of x";
+  if (kind.fuses_bias() && role.direction == Direction::kData)
+    return "cuDNN would round before the bias is added";
+  return known().ask(kind, c.context());
 }
 
 // A plan of its own for each context: dropped with it.
@@ -106,8 +147,10 @@ struct State {
 
 template <const ConvRole& role>
 void plan_conv(const Call& c, ctn_plan& plan, State& state) {
-  state.plan = known().take(ConvKind(c, role, ConvSides(c, role.direction)));
-  if (sdk::config(c.context(), "autotune")) state.plan->tune(c.context());
+  const ConvKind kind(c, role, ConvSides(c, role.direction));
+  state.plan = known().take(kind, c.context());
+  // with a fused bias there is nothing to choose
+  if (!kind.fuses_bias() && sdk::config(c.context(), "autotune")) state.plan->tune(c.context());
   plan.scratch_bytes = state.plan->workspace();
   const uint64_t layout = state.plan->channels_last() ? kChannelsLast : kPlain;
   plan.in_layouts[0] = plan.in_layouts[1] = plan.out_layouts[0] = layout;

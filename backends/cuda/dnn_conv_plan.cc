@@ -100,6 +100,8 @@ auto with_functions(Direction d, Body&& body) {
 }
 
 constexpr const char* kAsking = "asking for an algorithm";
+// The one algorithm that cuDNN has with a bias and nothing behind it.
+constexpr auto kFusing = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
 
 // 16-bit floats go through tensor cores unless use_cudnn_tensor_core is 'never'; float32, which
 // they round to TF32, only if it is 'always'.
@@ -130,6 +132,15 @@ ConvDescriptor describe(const ConvKind& k) {
         "describing a convolution");
   check("cuda", f.cudnnSetConvolutionGroupCount(d.get(), small(k.groups)), "setting groups");
   check("cuda", f.cudnnSetConvolutionMathType(d.get(), k.math), "setting the kind of arithmetic");
+  return d;
+}
+
+ActivationDescriptor describe_identity() {
+  ActivationDescriptor d;
+  check("cuda",
+        dnn().cudnnSetActivationDescriptor(d.get(), CUDNN_ACTIVATION_IDENTITY,
+                                           CUDNN_NOT_PROPAGATE_NAN, 0),
+        "describing nothing behind a bias");
   return d;
 }
 
@@ -185,11 +196,15 @@ ConvPlan::ConvPlan(const ConvKind& k, bool channels_last)
       arrays_{describe_images(k.dtype, k.x, channels_last),
               describe_images(k.dtype, k.y, channels_last),
               describe_filters(k.dtype, k.w, channels_last), describe(k)},
-      bias_(describe_images(k.dtype, {1, k.direction == Direction::kData ? k.x[1] : k.y[1], 1, 1},
-                            channels_last)),
       one_(k.dtype, 1),
       zero_(k.dtype, 0),
-      handle_(dnn_handle(device(static_cast<int>(k.device)))) {}
+      handle_(dnn_handle(device(static_cast<int>(k.device)))) {
+  if (k.fuses_bias())
+    fused_.emplace(Fused{describe_images(k.dtype, {1, k.y[1], 1, 1}), describe_identity()});
+  else if (k.bias)
+    add_bias_.emplace(handle_->device(), k.dtype, k.direction == Direction::kData ? k.x : k.y,
+                      channels_last);
+}
 
 void ConvPlan::set_math(cudnnMathType_t math) {
   check("cuda", dnn().cudnnSetConvolutionMathType(arrays_.conv.get(), math),
@@ -229,6 +244,7 @@ const char* ConvPlan::take(std::span<const Perf> found, Bytes&& bytes) {
 }
 
 const char* ConvPlan::choose() {
+  if (fused_) return choose_fused();
   return with_functions(kind_.direction, [&]<class F>() {
     typename F::Perf found[2 * F::kCount];  // each with and without tensor cores
     const char* why = nullptr;
@@ -242,6 +258,51 @@ const char* ConvPlan::choose() {
     });
     return why;
   });
+}
+
+void ConvPlan::choose(std::span<const Choice> known) {
+  choices_.assign(known.begin(), known.end());
+  workspace_ = choices_.front().workspace;
+  set_math(choices_.front().math);
+}
+
+// Nobody foretells how well it does, but there is one algorithm only.
+const char* ConvPlan::choose_fused() {
+  Forward::Perf all[2] = {};
+  for (Forward::Perf& p : all) {
+    p.algo = kFusing;
+    p.determinism = CUDNN_DETERMINISTIC;
+    p.mathType = &p == all ? kind_.math : CUDNN_FMA_MATH;
+  }
+  const std::span<const Forward::Perf> found(all, kind_.math == CUDNN_FMA_MATH ? 1 : 2);
+  const char* why = nullptr;
+  handle_->use(kAsking, [&](cudnnHandle_t h) {
+    why = take(found, [&](int a, size_t* out) { return Forward::bytes(h, arrays_, a, out); });
+    return CUDNN_STATUS_SUCCESS;
+  });
+  return why;
+}
+
+const char* ConvPlan::try_bias(ctn_context ctx) {
+  const ctn_device where = {CTN_DEV_CUDA, static_cast<int32_t>(kind_.device)};
+  const auto room = [&](int64_t bytes) {
+    ctn_array made = nullptr;
+    sdk::check(sdk::api().array_new_on(ctx, where, sdk::dtype_of(CTN_UINT8), 1, &bytes, &made));
+    return sdk::Array::take(made);
+  };
+  const int64_t item = sdk::dtype_bytes(kind_.dtype);
+  const int64_t read = std::max({sdk::size_of(kind_.x), sdk::size_of(kind_.w), kind_.y[1]});
+  const sdk::Array in = room(read * item), out = room(sdk::size_of(kind_.y) * item);
+  const sdk::Array scratch = room(static_cast<int64_t>(workspace()));
+  void *const from = in.view().data, *const to = out.view().data;
+  void* const rest = scratch.view().data;
+  try {
+    run({from, from, to, from}, rest);
+  } catch (const sdk::Error& e) {
+    if (e.status() != CTN_EUNSUPPORTED && e.status() != CTN_EINVAL) throw;
+    return "cuDNN adds no bias to such a convolution before it rounds";
+  }
+  return nullptr;
 }
 
 bool ConvPlan::take_known(int algorithm, int math) {
@@ -307,6 +368,7 @@ void ConvPlan::run(const Data& data, void* scratch) {
   with_functions(kind_.direction, [&]<class F>() {
     handle_->use("a convolution", [&](cudnnHandle_t h) {
       const auto attempt = [&] {
+        if (fused_) return run_fused(h, data, workspace);
         return F::run(h, arrays_, data, choices_.front().algorithm, workspace, workspace_,
                       one_.get(), zero_.get());
       };
@@ -316,12 +378,18 @@ void ConvPlan::run(const Data& data, void* scratch) {
         set_math(choices_.front().math);
         s = attempt();
       }
-      if (s != CUDNN_STATUS_SUCCESS || !data.bias) return s;
-      const bool to_x = kind_.direction == Direction::kData;
-      return dnn().cudnnAddTensor(h, one_.get(), bias_.get(), data.bias, one_.get(),
-                                  (to_x ? arrays_.x : arrays_.y).get(), to_x ? data.x : data.y);
+      return s;
     });
   });
+  if (add_bias_) add_bias_->run(data.bias, kind_.direction == Direction::kData ? data.x : data.y);
+}
+
+cudnnStatus_t ConvPlan::run_fused(cudnnHandle_t h, const Data& data, void* workspace) const {
+  const Arrays& a = arrays_;
+  return dnn().cudnnConvolutionBiasActivationForward(
+      h, one_.get(), a.x.get(), data.x, a.w.get(), data.w, a.conv.get(), kFusing, workspace,
+      workspace_, zero_.get(), a.y.get(), data.y, fused_->bias.get(), data.bias,
+      fused_->identity.get(), a.y.get(), data.y);
 }
 
 }  // namespace catena::cuda

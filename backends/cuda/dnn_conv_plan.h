@@ -3,9 +3,11 @@
 // y. Knows no op: where its attributes are, a role says.
 #pragma once
 
+#include <cuda/bias.h>
 #include <cuda/dnn.h>
 
 #include <array>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -44,15 +46,30 @@ struct ConvKind {
   bool fits() const;
   // Whether channels that lie last are to be tried first: tensor cores read 16-bit floats so.
   bool prefers_channels_last() const { return dtype.bits == 16 && math == CUDNN_TENSOR_OP_MATH; }
+  // Whether the function that convolves has to add the bias too: another one would read 16-bit
+  // floats that were rounded, and round their sum again.
+  bool fuses_bias() const { return bias && dtype.bits == 16; }
   using Key = std::array<int64_t, 27>;
   Key key() const;
 };
 
 class ConvPlan {
  public:
+  struct Choice {
+    int algorithm;
+    cudnnMathType_t math;
+    size_t workspace;
+  };
+
   ConvPlan(const ConvKind& kind, bool channels_last);
   // The best algorithm that the kind allows, as cuDNN foretells. NULL, or why there is none.
   const char* choose();
+  // What another plan of the kind and layout chose.
+  void choose(std::span<const Choice> known);
+  std::span<const Choice> choices() const { return choices_; }
+  // Where the bias is fused: whether cuDNN does so is known when it has done it, here on memory of
+  // the context. NULL, or why not. Not while work is captured.
+  const char* try_bias(ctn_context ctx);
   // The same by timing all, on memory of the context, where that finds one; or as was decided so
   // before (dnn_tuning.cc).
   void tune(ctn_context ctx);
@@ -74,16 +91,18 @@ class ConvPlan {
   };
 
  private:
-  struct Choice {
-    int algorithm;
-    cudnnMathType_t math;
-    size_t workspace;
+  // With the bias in the same function.
+  struct Fused {
+    TensorDescriptor bias;
+    ActivationDescriptor identity;
   };
   static constexpr uintptr_t kAlignment = 256;
 
   template <class Perf, class Bytes>
   const char* take(std::span<const Perf> found, Bytes&& bytes);
   void set_math(cudnnMathType_t math);
+  const char* choose_fused();
+  cudnnStatus_t run_fused(cudnnHandle_t h, const Data& data, void* workspace) const;
   void choose_fastest(ctn_context ctx);
   // False where cuDNN or the kind does not allow it: numbers may come from a file.
   bool take_known(int algorithm, int math);
@@ -91,7 +110,8 @@ class ConvPlan {
   const ConvKind kind_;
   const bool channels_last_;  // of x, W and y
   const Arrays arrays_;
-  TensorDescriptor bias_;
+  std::optional<Fused> fused_;
+  std::optional<AddBias> add_bias_;  // after the convolution, where it is not fused
   const Factor one_, zero_;
   const std::shared_ptr<DnnHandle> handle_;
   std::vector<Choice> choices_;  // the first is used; changed with the handle's mutex held

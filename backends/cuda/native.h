@@ -83,6 +83,7 @@ ctn_status add_kernels(const ctn_host* host, ctn_plugin plugin,
                        std::initializer_list<KernelRow> rows);
 
 // The texts, and the files of kernels.
+extern const Text kBiasKernels;
 extern const Text kChannelsLastKernels;
 extern const Text kConvKernels;
 extern const Text kDnnNormKernels;
@@ -97,9 +98,9 @@ extern const Text kPoolingLastKernels;
 extern const Text kSoftmaxKernels;
 extern const Text kWidenKernels;
 inline constexpr const Text* kTexts[] = {
-    &kChannelsLastKernels, &kConvKernels,    &kNormLastKernels, &kDnnNormKernels, &kLossKernels,
-    &kLrnKernels,          &kMoveKernels,    &kNoiseKernels,    &kNormKernels,    &kPoolingKernels,
-    &kPoolingLastKernels,  &kSoftmaxKernels, &kWidenKernels,
+    &kBiasKernels,    &kChannelsLastKernels, &kConvKernels,    &kNormLastKernels, &kDnnNormKernels,
+    &kLossKernels,    &kLrnKernels,          &kMoveKernels,    &kNoiseKernels,    &kNormKernels,
+    &kPoolingKernels, &kPoolingLastKernels,  &kSoftmaxKernels, &kWidenKernels,
 };
 
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);

@@ -287,6 +287,126 @@ TEST_CASE("a convolution that cuDNN refuses after all goes on with the next algo
   fake.set("balk", 0);
 }
 
+namespace {
+
+// 2048 + 1 + 1 in float16, where 2049 would be rounded to 2048; the bias comes last.
+float sum_with_bias(int64_t width) {
+  std::vector<float> filter(static_cast<size_t>(width), 0);
+  filter[0] = 2048;
+  filter[1] = 1;
+  const auto half = [](const Floats& v, const Shape& shape) {
+    return Variable(Array::from<float>(v, shape).astype(float16), false);
+  };
+  const Variable x = half(Floats(static_cast<size_t>(width), 1), {1, width, 1, 1});
+  const Variable y = F::convolution_2d(x, half(filter, {1, width, 1, 1}), half({1}, {1}));
+  return y.array().astype(float32).to_vector<float>()[0];
+}
+
+}  // namespace
+
+TEST_CASE("a bias is added before 16-bit floats are rounded, by cuDNN") {
+  const FakeDnn fake;
+  const int64_t biases = fake.get("biases"), not_supported = fake.get("no biases");
+  fake.computes(
+      [] {
+        const Context ctx("cuda");
+        CHECK(sum_with_bias(2) == 2050);
+      },
+      2);  // tried, and done
+  CHECK(fake.get("biases") == biases + 2);
+  fake.computes(
+      [] {
+        const Context ctx("cuda");
+        CHECK(sum_with_bias(2) == 2050);
+      },
+      1);  // another context
+  CHECK(fake.get("biases") == biases + 3);
+  CHECK(fake.get("no biases") == not_supported);
+  CHECK(fake.get("forward") == kPrecompGemm);
+  {
+    const Context ctx("cuda");
+    const using_config tune("autotune", true);
+    const int64_t timed = fake.get("timed");
+    CHECK(sum_with_bias(2) == 2050);
+    CHECK(fake.get("timed") == timed);  // there is one algorithm
+  }
+}
+
+TEST_CASE("where cuDNN adds no bias, that is found out before a kernel is chosen") {
+  const FakeDnn fake;
+  const auto log_of = [](int64_t width) {
+    return kernel_log([&] { CHECK(sum_with_bias(width) == 2050); });
+  };
+  fake.set("no bias", 2);  // with channels last, in either arithmetic
+  const int64_t not_supported = fake.get("no biases");
+  fake.computes([&] { CHECK(has(log_of(3), "convolution_2d: cuda priority 100 runs")); }, 2);
+  CHECK(fake.get("no biases") == not_supported + 2);
+  const std::string why =
+      "convolution_2d: cuda priority 100 declined: cuDNN adds no bias to such a convolution before "
+      "it rounds";
+  fake.set("no bias", 100);
+  fake.computes([&] { CHECK(has(log_of(4), why)); }, 0);
+  fake.set("no bias", 0);
+  fake.computes([&] { CHECK(has(log_of(4), why)); }, 0);
+  const std::string log = kernel_log([] {
+    const Variable x(values({1, 2, 3, 3}, float16, 1)), w(values({2, 1, 2, 2}, float16, 2));
+    F::deconvolution_2d(x, w, Variable(values({1}, float16, 3)));
+  });
+  CHECK(has(log,
+            "deconvolution_2d: cuda priority 100 declined: cuDNN would round before the bias "
+            "is added"));
+}
+
+TEST_CASE("a convolution with its bias is not tried while work is captured, nor without memory") {
+  const FakeDnn fake;
+  fake.computes(
+      [] {
+        const Context ctx("cuda");
+        const Variable x(values({1, 2, 3, 7}, float16, 1)), w(values({2, 2, 3, 3}, float16, 2));
+        const Variable b(values({2}, float16, 3));
+        const auto floats = [](const Variable& v) {
+          return v.array().astype(float32).to_vector<float>();
+        };
+        Variable y;
+        const Capture again = capture([&] { y = F::convolution_2d(x, w, b); });
+        again.replay();
+        CHECK(cuda_test::difference(floats(y), floats(F::convolution_2d(x, w, b)), 1e-3) == "");
+      },
+      2);
+  std::string log;
+  std::function<void(int, std::string_view, std::string_view)> hook =
+      [&log](int, std::string_view, std::string_view text) { log.append(text).append("\n"); };
+  bool without = false;  // done, though there was no memory to try it
+  for (uint64_t limit = 1 << 20; !has(log, "convolution_2d: cuda priority 100 runs");
+       limit += 1 << 19) {
+    REQUIRE(limit < uint64_t{64} << 20);
+    log.clear();
+    try {
+      const Context ctx(ContextOptions{
+          .device = "cuda", .memory_limit = limit, .log = &hook, .log_level = CTN_LOG_DEBUG});
+      const Variable x(Array::zeros({1, 2, 700, 700}, float16), false);
+      const Variable w(Array::zeros({1, 2, 1, 1}, float16), false);
+      F::convolution_2d(x, w, Variable(Array::zeros({1}, float16), false));
+      without |= has(log, "declined: no memory to try a convolution with its bias");
+    } catch (const OutOfMemory&) {
+      continue;
+    }
+  }
+  CHECK(without);
+}
+
+TEST_CASE("a bias of 32 and 64 bits is added in either layout by a kernel of the backend's own") {
+  const FakeDnn fake;
+  fake.computes([] {
+    compare("many positions", {{2, 3, 17, 19}, {5, 3, 3, 3}, {5}},
+            [](auto v) { return F::convolution_2d(v[0], v[1], v[2], {.pad = 1}); },
+            {float32, float64});
+    compare("transposed", {{2, 3, 9, 5}, {3, 5, 3, 3}, {5}},
+            [](auto v) { return F::deconvolution_2d(v[0], v[1], v[2], {.pad = 1}); },
+            {float32, float64});
+  });
+}
+
 TEST_CASE("parts of arrays, which may begin anywhere, are given to cuDNN") {
   const FakeDnn fake;
   const auto behind = [](const Variable& v) {  // the same behind the first image

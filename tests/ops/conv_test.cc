@@ -90,6 +90,33 @@ TEST_CASE("dilated_convolution_2d is convolution_2d with dilate") {
   CHECK(text.find("in_types[0].ndim == 4") != std::string::npos);
 }
 
+TEST_CASE("a bias is added before 16-bit floats are rounded") {
+  struct Case {
+    ctn_dtype dtype;
+    double even;  // even + 1 is no number of the dtype, even + 2 is one
+  };
+  for (const Case& c : {Case{{CTN_DT_FLOAT, 16, 1}, 2048}, Case{{CTN_DT_BFLOAT, 16, 1}, 256}})
+    for (const int64_t side : {1, 3}) {
+      CAPTURE(static_cast<int>(c.dtype.code));
+      CAPTURE(side);
+      Bench bench;
+      const int64_t windows = side * side;
+      const ctn_variable x = bench.variable({{1, 2, 3, 3}, std::vector<double>(18, 1)}, c.dtype);
+      const ctn_variable one = bench.variable({{1}, {1}}, c.dtype);
+      Values w{{1, 2, side, side}, std::vector<double>(static_cast<size_t>(2 * windows), 0)};
+      w.data[static_cast<size_t>(windows / 2)] = c.even;
+      w.data[static_cast<size_t>(windows + windows / 2)] = 1;
+      const std::vector<ctn_attr> same = {attr("pad", side / 2)};
+      const Values y =
+          bench.values(Op{"convolution_2d", same}.one(bench, {x, bench.variable(w, c.dtype), one}));
+      CHECK(y.data == std::vector<double>(9, c.even + 2));
+      w.shape = {2, 1, side, side};
+      const Values back = bench.values(
+          Op{"deconvolution_2d", same}.one(bench, {x, bench.variable(w, c.dtype), one}));
+      CHECK(back.data == std::vector<double>(9, c.even + 2));
+    }
+}
+
 TEST_CASE("groups are convolutions of their channels") {
   struct Case {
     const char* op;

@@ -27,6 +27,11 @@ struct cudnnConvolutionStruct {
   cudnnDataType_t sums;
   cudnnMathType_t math;
 };
+struct cudnnActivationStruct {
+  bool set;
+  cudnnActivationMode_t mode;
+  cudnnNanPropagation_t nan;
+};
 struct cudnnPoolingStruct {
   bool set;
   cudnnPoolingMode_t mode;
@@ -38,14 +43,16 @@ namespace fake {
 // How a test steers it: libcudnn.so.9 exports
 //   fake_cudnn_set("fail", n): the n-th computation from now fails
 //   fake_cudnn_set("balk", n): so many convolutions are not supported, whatever was foretold
+//   fake_cudnn_set("no bias", n): the next n convolutions with a bias are not supported
 //   fake_cudnn_get(what): descriptors and handles alive ("alive") or ever made ("made"); calls that
 //     were refused ("refused"), that foretold or timed algorithms, set a stream, computed; the
-//     number of the algorithm that ran last ("forward", "data", "filter"), and its "math"
+//     number of the algorithm that ran last ("forward", "data", "filter"), and its "math"; runs
+//     with a bias ("biases"), and such calls that were not supported ("no biases")
 struct State {
   std::recursive_mutex mutex;
   std::set<const void*> alive;
   std::map<std::string, int64_t> counts;
-  int64_t fail = 0, balk = 0;
+  int64_t fail = 0, balk = 0, no_bias = 0;
 };
 State& state();
 using Lock = std::lock_guard<std::recursive_mutex>;

@@ -115,6 +115,7 @@ cudnnStatus_t bytes(const std::vector<Algorithm>& all, const Call& c, int number
 
 struct Data {
   const void *x, *w, *y;
+  const void* bias = nullptr;  // of y's channels
   bool held(const Call& c) const { return holds(*c.x, x) && holds(*c.w, w) && holds(*c.y, y); }
 };
 
@@ -151,6 +152,12 @@ void compute(const Call& c, const Data& d, Output which, double one, double rest
       default: sums[static_cast<size_t>(y)] += read(t, d.x, x) * read(t, d.w, w);
     }
   });
+  if (d.bias)
+    for (int n = 0; n < to.size[0]; ++n)
+      for (int k = 0; k < to.size[1]; ++k)
+        for (int y = 0; y < to.size[2]; ++y)
+          for (int x = 0; x < to.size[3]; ++x)
+            sums[static_cast<size_t>(place(to, n, k, y, x))] += read(to.type, d.bias, k);
   void* out = const_cast<void*>(which == Output::kX ? d.x : which == Output::kW ? d.w : d.y);
   for (int64_t k = 0; k < all; ++k) {
     const double old = rest == 0 ? 0 : rest * read(to.type, out, k);
@@ -192,6 +199,27 @@ cudnnStatus_t run(const std::vector<Algorithm>& all, const Call& c, const Data& 
   state().counts[name] = number;
   state().counts["math"] = c.conv->math;
   return queue(c, d, which, one, rest);
+}
+
+// With nothing behind the bias it takes one algorithm, and numbers of the bias side by side.
+bool may_add(const Call& c, const cudnnTensorStruct* z, const cudnnTensorStruct* bias,
+             const cudnnActivationStruct* a, int number) {
+  if (a->mode != CUDNN_ACTIVATION_IDENTITY || a->nan != CUDNN_NOT_PROPAGATE_NAN) return false;
+  if (number != CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM || bias->type != c.y->type)
+    return false;
+  for (int k = 0; k < 4; ++k)
+    if (bias->size[k] != (k == 1 ? c.y->size[1] : 1) || z->size[k] != c.y->size[k] ||
+        z->step[k] != c.y->step[k])
+      return false;
+  return bias->step[1] == 1 && z->type == c.y->type;
+}
+
+bool overlap(const cudnnTensorStruct& a, const void* p, const cudnnTensorStruct& b, const void* q) {
+  const auto bytes = [](const cudnnTensorStruct& t) {
+    return int64_t{t.size[0]} * t.size[1] * t.size[2] * t.size[3] * fake::bytes_of(t.type);
+  };
+  const auto *from = static_cast<const char*>(p), *to = static_cast<const char*>(q);
+  return from < to + bytes(b) && to < from + bytes(a);
 }
 
 }  // namespace
@@ -296,6 +324,29 @@ EXPORT cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t h, const void* alpha,
                                              cudnnTensorDescriptor_t y, void* yp) {
   return run(kForward, {h, x, y, w, conv}, {xp, wp, yp}, Output::kY, "forward", a, alpha, beta,
              workspace, size);
+}
+// y = convolution + bias, rounded once.
+EXPORT cudnnStatus_t cudnnConvolutionBiasActivationForward(
+    cudnnHandle_t h, const void* alpha, cudnnTensorDescriptor_t x, const void* xp,
+    cudnnFilterDescriptor_t w, const void* wp, cudnnConvolutionDescriptor_t conv,
+    cudnnConvolutionFwdAlgo_t a, void* workspace, size_t size, const void* alpha_z,
+    cudnnTensorDescriptor_t z, const void* zp, cudnnTensorDescriptor_t bias, const void* bp,
+    cudnnActivationDescriptor_t activation, cudnnTensorDescriptor_t y, void* yp) {
+  const Lock lock(state().mutex);
+  const Call c{h, x, y, w, conv};
+  double rest = 0;
+  if (!c.right() || !ready(z) || !ready(bias) || !ready(activation) || !zp || !holds(*bias, bp) ||
+      overlap(*x, xp, *y, yp) || !fake::factor(x->type, alpha_z, &rest) || rest != 0)
+    return refuse();
+  if (state().no_bias > 0 || !may_add(c, z, bias, activation, a)) {
+    if (state().no_bias > 0) --state().no_bias;
+    count("no biases");
+    return CUDNN_STATUS_NOT_SUPPORTED;
+  }
+  const cudnnStatus_t s =
+      run(kForward, c, {xp, wp, yp, bp}, Output::kY, "forward", a, alpha, alpha_z, workspace, size);
+  if (s == CUDNN_STATUS_SUCCESS) count("biases");
+  return s;
 }
 EXPORT cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t h, const void* alpha,
                                                   cudnnFilterDescriptor_t w, const void* wp,
