@@ -216,11 +216,11 @@ void ConvPlan::set_math(cudnnMathType_t math) {
 template <class Perf, class Bytes>
 const char* ConvPlan::take(std::span<const Perf> found, Bytes&& bytes) {
   std::vector<Choice> allowed;
-  const char* why = "cuDNN has no algorithm for it";
+  bool large = false, varying = false;  // there were such, which are not allowed
   for (const Perf& p : found) {
     if (p.status != CUDNN_STATUS_SUCCESS) continue;
     if (kind_.deterministic && p.determinism != CUDNN_DETERMINISTIC) {
-      why = "cuDNN has no deterministic algorithm for it";
+      varying = true;
       continue;
     }
     const cudnnMathType_t math = kind_.math == CUDNN_FMA_MATH ? CUDNN_FMA_MATH : p.mathType;
@@ -228,19 +228,22 @@ const char* ConvPlan::take(std::span<const Perf> found, Bytes&& bytes) {
     size_t needed = 0;
     if (bytes(p.algo, &needed) != CUDNN_STATUS_SUCCESS) continue;
     if (needed > static_cast<uint64_t>(kind_.workspace)) {
-      why = "cuDNN has no algorithm for it within max_workspace_size";
+      large = true;
       continue;
     }
     if (allowed.empty() || needed <= allowed.front().workspace)
       allowed.push_back({static_cast<int>(p.algo), math, needed});
   }
-  if (!allowed.empty()) {
+  const bool none = allowed.empty();
+  if (!none) {
     choices_ = std::move(allowed);
     workspace_ = choices_.front().workspace;
-    why = nullptr;
   }
   if (!choices_.empty()) set_math(choices_.front().math);
-  return why;
+  return !none     ? nullptr
+         : large   ? "cuDNN has no algorithm for it within max_workspace_size"
+         : varying ? "cuDNN has no deterministic algorithm for it"
+                   : "cuDNN has no algorithm for it";
 }
 
 const char* ConvPlan::choose() {
@@ -251,9 +254,13 @@ const char* ConvPlan::choose() {
     handle_->use(kAsking, [&](cudnnHandle_t h) {
       int n = 0;
       const cudnnStatus_t s = F::foretell(h, arrays_, 2 * F::kCount, &n, found);
-      if (s == CUDNN_STATUS_SUCCESS)
-        why = take(std::span<const typename F::Perf>(found, static_cast<size_t>(n)),
-                   [&](int a, size_t* out) { return F::bytes(h, arrays_, a, out); });
+      if (s != CUDNN_STATUS_SUCCESS) return s;
+      const std::span<typename F::Perf> all(found, static_cast<size_t>(n));
+      // so that two runs give the same bits
+      std::stable_partition(all.begin(), all.end(),
+                            [](const auto& p) { return p.determinism == CUDNN_DETERMINISTIC; });
+      why = take(std::span<const typename F::Perf>(all),
+                 [&](int a, size_t* out) { return F::bytes(h, arrays_, a, out); });
       return s;
     });
     return why;

@@ -62,7 +62,8 @@ class ConvPlan {
   };
 
   ConvPlan(const ConvKind& kind, bool channels_last);
-  // The best algorithm that the kind allows, as cuDNN foretells. NULL, or why there is none.
+  // The best algorithm that the kind allows, as cuDNN foretells; one that does not give the same
+  // bits each time only where there is no other. NULL, or why there is none.
   const char* choose();
   // What another plan of the kind and layout chose.
   void choose(std::span<const Choice> known);
