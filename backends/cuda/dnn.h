@@ -185,6 +185,8 @@ void* dnn_input(const sdk::Run& run, const sdk::Tensor& t);
 // That the run is among what was queued, for errors that show later.
 void note_queued(const sdk::Run& run);
 
+// Of a window, its steps and its border: its kernels compute places in 32 bits.
+inline constexpr int64_t kMostSide = 1 << 15;
 inline constexpr int kDnnPriority = 100;  // above the backend's own kernels
 
 }  // namespace catena::cuda

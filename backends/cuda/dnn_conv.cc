@@ -134,6 +134,7 @@ const char* supports_conv(const Call& c) {
   if (const char* why = declines_arrays(c, {s.x, s.w, s.y})) return why;
   if (c.has(2) && !sdk::same_dtype(c.in(2).dtype(), s.x.dtype())) return "dtypes differ";
   const ConvKind kind(c, role, s);
+  if (!kind.is_moderate()) return "large steps or a large border";
   if (!kind.fits()) return "positions beyond the end of x";
   if (kind.fuses_bias() && role.direction == Direction::kData)
     return "cuDNN would round before the bias is added";

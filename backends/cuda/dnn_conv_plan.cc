@@ -164,6 +164,13 @@ ConvKind::ConvKind(const sdk::Call& c, const ConvRole& role, const ConvSides& s)
       pad(c.pair(role.pad)),
       dilate(c.pair(role.dilate)) {}
 
+bool ConvKind::is_moderate() const {
+  for (const auto* sides : {&stride, &pad, &dilate})
+    for (const int64_t n : *sides)
+      if (n > kMostSide) return false;
+  return true;
+}
+
 bool ConvKind::fits() const {
   for (size_t k = 0; k < 2; ++k) {
     const int64_t free = x[k + 2] + 2 * pad[k] - (w[k + 2] - 1) * dilate[k] - 1;

@@ -42,6 +42,8 @@ struct ConvKind {
   std::array<int64_t, 2> stride, pad, dilate;
 
   ConvKind(const sdk::Call& c, const ConvRole& role, const ConvSides& s);
+  // Whether steps and border are of a size that cuDNN's kernels compute with.
+  bool is_moderate() const;
   // Whether y has the positions that cuDNN gives it.
   bool fits() const;
   // Whether channels that lie last are to be tried first: tensor cores read 16-bit floats so.

@@ -39,8 +39,6 @@ struct State {
   std::shared_ptr<DnnHandle> handle;
 };
 
-constexpr int64_t kMostSide = 1 << 15;  // of a window
-
 template <const Keys& keys>
 const char* supports_pooling(const Call& c) {
   const Tensor x = large(c, keys), y = small(c, keys);

@@ -108,6 +108,29 @@ TEST_CASE("calls that cuDNN does not take are declined with the reason") {
   CHECK(fake.get("computed") == computed);
 }
 
+TEST_CASE("steps and borders beyond what cuDNN computes places with are not for it") {
+  const FakeDnn fake;
+  constexpr int64_t kLarge = 1000000007, kMost = 1 << 15;
+  const auto same = [&](const char* name, int64_t n) {
+    compare(
+        name, {{1, 1, 4, 5}, {1, 1, 2, 2}},
+        [n](auto v) { return F::convolution_2d(v[0], v[1], {.stride = n, .pad = n, .dilate = n}); },
+        {float32});
+  };
+  fake.computes([&] { same("large", kLarge); }, 0);
+  fake.computes([&] { same("a little large", kMost + 1); }, 0);
+  fake.computes([&] { same("not large", kMost); });
+  for (const int which : {0, 1, 2}) {
+    const std::string log = kernel_log([&] {
+      F::convolution_2d(image({1, 1, 4, 5}), image({1, 1, 1, 1}),
+                        {.stride = which == 0 ? kMost + 1 : kMost,
+                         .pad = which == 1 ? kMost + 1 : 0,
+                         .dilate = which == 2 ? kMost + 1 : 1});
+    });
+    CHECK(has(log, "convolution_2d: cuda priority 100 declined: large steps or a large border"));
+  }
+}
+
 TEST_CASE("use_cudnn 'never' leaves cuDNN alone") {
   const FakeDnn fake;
   const int64_t computed = fake.get("computed");
