@@ -2,6 +2,7 @@
 // other way round.
 #include <cuda/blas.h>
 #include <cuda/library.h>
+#include <cuda/native.h>
 
 #include <cublas_v2.h>
 
@@ -66,18 +67,20 @@ void check(const Device& d, cublasStatus_t s, const char* doing) {
             ": ", blas().cublasGetStatusString(s));
 }
 
-// One a device, as a handle is for one thread at a time. All products are in the order of one
-// stream, those of captures too, so that one workspace serves them. cuBLAS's own would be another
-// one in a capture, taken and given back by every replay.
+// One a device, as a handle is for one thread at a time. Its workspace is that of the run: cuBLAS's
+// own would be no part of the context's memory, and in a capture be taken and given back by every
+// replay.
 struct Handle {
   std::mutex mutex;
   cublasHandle_t handle = nullptr;
   CUstream stream = nullptr;
-  CUdeviceptr workspace = 0;
+  void* workspace = nullptr;
 };
 
-// What cuBLAS would take for itself, as its documentation recommends.
-constexpr size_t kWorkspace = size_t{4} << 20, kWorkspaceHopper = size_t{32} << 20;
+// What cuBLAS would take for itself, as its documentation recommends. The same for every product:
+// with less, it may add up in another order.
+constexpr int64_t kWorkspace = int64_t{4} << 20, kWorkspaceHopper = int64_t{32} << 20;
+int64_t workspace_bytes(const Device& d) { return d.major >= 9 ? kWorkspaceHopper : kWorkspace; }
 
 // With the device current.
 cublasHandle_t open(Device& d) {
@@ -93,18 +96,19 @@ cublasHandle_t open(Device& d) {
 }
 
 // With its mutex held and the device current: what it queues goes where this thread's work goes.
-cublasHandle_t ready(Device& d, Handle& h) {
-  const size_t bytes = d.major >= 9 ? kWorkspaceHopper : kWorkspace;
-  if (!h.workspace) d.check(driver().cuMemAlloc(&h.workspace, bytes), "memory for products");
+cublasHandle_t ready(Device& d, Handle& h, void* workspace) {
   if (!h.handle) h.handle = open(d);
   const CUstream stream = d.stream;
-  if (h.stream == stream) return h.handle;
-  h.stream = nullptr;
-  check(d, blas().cublasSetStream(h.handle, stream), "choosing the stream");
-  // forgotten with the stream
-  check(d, blas().cublasSetWorkspace(h.handle, reinterpret_cast<void*>(h.workspace), bytes),
+  if (h.stream == stream && h.workspace == workspace) return h.handle;
+  h.workspace = nullptr;
+  if (h.stream != stream) {  // the workspace is forgotten with it
+    h.stream = nullptr;
+    check(d, blas().cublasSetStream(h.handle, stream), "choosing the stream");
+    h.stream = stream;
+  }
+  check(d, blas().cublasSetWorkspace(h.handle, workspace, static_cast<size_t>(workspace_bytes(d))),
         "choosing the workspace");
-  h.stream = stream;
+  h.workspace = workspace;
   return h.handle;
 }
 
@@ -131,7 +135,12 @@ int small(int64_t n) {
 
 const std::string& blas_why() { return blas().why; }
 
-void multiply(Device& d, const Product& p) {
+// A block of its own for the runtime, which begins where cuBLAS wants it: at a multiple of 256.
+void* blas_workspace(const sdk::Run& run) {
+  return run.scratch<char>(workspace_bytes(device_of(run)));
+}
+
+void multiply(Device& d, const Product& p, void* workspace) {
   if (!blas_why().empty()) sdk::fail(CTN_EUNSUPPORTED, "cuda: ", blas_why());
   static Handle* const handles = new Handle[kMaxDevices];
   Handle& h = handles[d.index];
@@ -149,7 +158,7 @@ void multiply(Device& d, const Product& p) {
   const std::lock_guard lock(h.mutex);
   const Current current(d);
   check(d,
-        blas().gemm(ready(d, h), op(p.trans_b), op(p.trans_a), n, m, k,
+        blas().gemm(ready(d, h, workspace), op(p.trans_b), op(p.trans_a), n, m, k,
                     wide ? static_cast<const void*>(&one64) : &one, p.b, t.data, ldb, p.step_b, p.a,
                     t.data, lda, p.step_a, wide ? static_cast<const void*>(&rest64) : &rest, p.c,
                     result, ldc, p.step_c ? p.step_c : p.m * p.n, small(p.count), t.compute,

@@ -28,6 +28,8 @@ struct Product {
   int64_t ld_a = 0, ld_b = 0, ld_c = 0, step_c = 0;
   bool float32_c = false;
 };
-void multiply(Device& d, const Product& p);
+// Scratch memory that the products of a run share, as they are in the order of one stream.
+void* blas_workspace(const sdk::Run& run);
+void multiply(Device& d, const Product& p, void* workspace);
 
 }  // namespace catena::cuda

@@ -75,7 +75,8 @@ class Conv {
         dtype_(dtype),
         wide_(sdk::dtype_of(sdk::dtype_index(dtype) == CTN_FLOAT64 ? CTN_FLOAT64 : CTN_FLOAT32)),
         item_(sdk::dtype_bytes(dtype)),
-        wide_item_(sdk::dtype_bytes(wide_)) {}
+        wide_item_(sdk::dtype_bytes(wide_)),
+        workspace_(blas_workspace(run)) {}
 
   void forward(const void* x, const void* w, const void* bias, void* y);
   void transposed(const void* y, const void* w, const void* bias, void* x);
@@ -118,6 +119,7 @@ class Conv {
   const ConvShape& s_;
   const ctn_dtype dtype_, wide_;
   const int64_t item_, wide_item_;
+  void* const workspace_;  // of products
 };
 
 const char* Conv::counts(const Piece& p) const {
@@ -157,7 +159,7 @@ void Conv::multiply_all(Product p, int64_t images, const Steps& group, const Ste
   p.step_b = inner.b;
   p.step_c = inner.c;
   for (int64_t k = 0; k < (by_group ? s_.groups : images); ++k) {
-    multiply(d_, p);
+    multiply(d_, p, workspace_);
     p.a = moved(p.a, outer.a * item_);
     p.b = moved(p.b, outer.b * item_);
     p.c = moved(p.c, outer.c * c_item);

@@ -35,8 +35,10 @@ void linear(const Run& run) {
     fill_zero(d, y.data(), m * n * item);
   }
   if (k != 0)
-    multiply(d, {dtype, m, n, k, 1, data_as(run, x, dtype), false, 0, data_as(run, w, dtype), true,
-                 0, y.data(), bias, rounds_factors(run)});
+    multiply(d,
+             {dtype, m, n, k, 1, data_as(run, x, dtype), false, 0, data_as(run, w, dtype), true, 0,
+              y.data(), bias, rounds_factors(run)},
+             blas_workspace(run));
   y.store();
   d.recent.add("linear");
 }
@@ -74,7 +76,7 @@ void matmul(const Run& run) {
   if (p.k == 0)
     fill_zero(d, out.data(), y.size() * sdk::dtype_bytes(dtype));
   else
-    multiply(d, p);
+    multiply(d, p, blas_workspace(run));
   out.store();
   d.recent.add("matmul");
 }

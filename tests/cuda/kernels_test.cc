@@ -53,6 +53,23 @@ TEST_CASE("moves") {
           {float32});
 }
 
+TEST_CASE("the workspace of products is the context's memory, within its limit") {
+  const auto product = [] {
+    const Variable x(Array::full({2, 3}, 1), false), w(Array::full({3, 4}, 1), false);
+    return F::matmul(x, w).array().to_vector<float>();
+  };
+  {
+    const Context ctx("cuda");
+    const uint64_t before = ctx.memory("cuda").held;
+    CHECK(product() == Floats(8, 3));
+    CHECK(ctx.memory("cuda").held >= before + (uint64_t{4} << 20));
+    CHECK(ctx.memory("cuda").used < uint64_t{1} << 20);
+  }
+  const Context ctx(ContextOptions{.device = "cuda", .memory_limit = uint64_t{3} << 20});
+  CHECK_THROWS_AS(product(), OutOfMemory);
+  CHECK(F::sum(Variable(Array::full({8}, 1))).item() == 8);
+}
+
 TEST_CASE("a number out of bounds is an error of who waits, once") {
   Context ctx("cuda");
   const Variable w(Array::full({4, 2}, 1));
