@@ -29,9 +29,8 @@ constexpr Sample kSamples[] = {{"add_bias<f32, i32>", "Bias"}, {nullptr, nullptr
 
 CUfunction find(Device& d, ctn_dtype dtype, int64_t size) {
   static Native* const kernels = new Native(kBiasKernels);
-  return kernels->find(d, {std::string("add_bias<") + type_name(dtype) + ", " +
-                               count_type(static_cast<double>(size)) + ">",
-                           "Bias"});
+  return kernels->find(d, "add_bias", {type_name(dtype), count_type(static_cast<double>(size))},
+                       "Bias");
 }
 
 }  // namespace

@@ -43,10 +43,6 @@ struct Transpose {
 
 constexpr Sample kSamples[] = {{"transpose<u16>", "Transpose"}, {nullptr, nullptr}};
 
-const char* word(int64_t bytes) {
-  return bytes == 1 ? "u8" : bytes == 2 ? "u16" : bytes == 4 ? "u32" : "u64";
-}
-
 void require_layout(const ctn_dltensor& t, uint64_t layout) {
   if (layout != kChannelsLast || t.ndim != 4)
     sdk::fail(CTN_EINVAL, "cuda: there is no layout ", layout, " of ", t.ndim, " axes");
@@ -76,8 +72,8 @@ ctn_status CTN_CALL reorder(void*, ctn_exec exec, const ctn_tensor* src, const c
     const Transpose p{from.shape(0), last ? channels : plane, last ? plane : channels, from.data(),
                       to.data()};
     const int64_t tiles = p.batches * ((p.rows + 31) / 32) * ((p.columns + 31) / 32);
-    const std::string name = std::string("transpose<") + word(sdk::dtype_bytes(from.dtype())) + ">";
-    queue(d, kernels->find(d, {name, "Transpose"}), tiles * kThreads, &p);
+    const char* const bits = bits_name(sdk::dtype_bytes(from.dtype()));
+    queue(d, kernels->find(d, "transpose", {bits}, "Transpose"), tiles * kThreads, &p);
     d.recent.add("reorder");
   });
 }

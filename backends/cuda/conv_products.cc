@@ -31,9 +31,10 @@ struct Parts {
   void* to;
 };
 
-CUfunction find(Device& d, const std::string& function, const char* parameter) {
+CUfunction find(Device& d, std::string_view function, Native::Arguments arguments,
+                const char* parameter) {
   static Native* const kernels = new Native(kConvKernels);
-  return kernels->find(d, {function, parameter});
+  return kernels->find(d, function, arguments, parameter);
 }
 
 template <class T>
@@ -136,8 +137,7 @@ const void* Conv::columns_of(const Piece& piece, const void* x, void* scratch) {
   Patches p = patches(piece);
   p.image = in_x(x, piece);
   p.columns = scratch;
-  const std::string bits = "u" + std::to_string(8 * item_);
-  queue(d_, find(d_, "to_columns<" + bits + ", " + counts(piece) + ">", "Patches"),
+  queue(d_, find(d_, "to_columns", {bits_name(item_), counts(piece)}, "Patches"),
         p.images * p.channels * p.rows * p.out_w, &p);
   return scratch;
 }
@@ -233,12 +233,10 @@ void Conv::transposed(const void* y, const void* w, const void* bias, void* x) {
     back.bias = bias;
     back.add = piece.row > 0;
     const char* const type = type_name(dtype_);
-    queue(d_,
-          find(d_,
-               std::string("from_columns<") + type + ", " + (apart ? type_name(wide_) : type) +
-                   ", " + counts(piece) + ">",
-               "Patches"),
-          piece.images * image_size(), &back);
+    queue(
+        d_,
+        find(d_, "from_columns", {type, apart ? type_name(wide_) : type, counts(piece)}, "Patches"),
+        piece.images * image_size(), &back);
     if (apart && piece.row + piece.rows == s_.out_h)
       convert(d_, wide_, sums, dtype_, image, image_size());
   });
@@ -275,7 +273,7 @@ void Conv::weights(const void* x, const void* y, void* w) {
     multiply_all(p, piece.images, {m * all, k * line, m * k},
                  {output_size(), s_.groups * k * line, size}, wide_item_);
     const Parts add{size, piece.images, piece.image > 0 || piece.row > 0, parts, sums};
-    queue(d_, find(d_, std::string("add_parts<") + type_name(wide_) + ">", "Parts"), size, &add);
+    queue(d_, find(d_, "add_parts", {type_name(wide_)}, "Parts"), size, &add);
   });
   if (sums != w) convert(d_, wide_, sums, dtype_, w, size);
 }

@@ -22,11 +22,11 @@ struct Channels {
   void* to[4];
 };
 
-constexpr const char *kWiden = "widen_channels<f16>", *kNarrow = "narrow_channels<f16>";
+constexpr const char *kWiden = "widen_channels", *kNarrow = "narrow_channels";
 
-void queue_channels(Device& d, std::string_view function, const Channels& c) {
+void queue_channels(Device& d, std::string_view function, const char* type, const Channels& c) {
   static Native* const kernels = new Native(kDnnNormKernels);
-  queue(d, kernels->find(d, {std::string(function), "Channels"}), c.n, &c);
+  queue(d, kernels->find(d, function, {type}, "Channels"), c.n, &c);
 }
 
 // Arrays of one element a channel, from and to.
@@ -130,7 +130,7 @@ void batch_norm(const Run& run) {
   const void* const x = dnn_input(run, run.in(0));
   const void *gamma = dnn_input(run, run.in(1)), *beta = dnn_input(run, run.in(2));
   if (s.narrow()) {
-    queue_channels(d, kWiden,
+    queue_channels(d, kWiden, "f16",
                    channels_of(s.n(), {{gamma, part(run, s, 0)}, {beta, part(run, s, 1)}}));
     gamma = part(run, s, 0);
     beta = part(run, s, 1);
@@ -156,7 +156,7 @@ void fixed_batch_norm(const Run& run) {
     void* wide[4];
     for (int k = 0; k < 4; ++k) wide[k] = part(run, s, k);
     queue_channels(
-        s.handle->device(), kWiden,
+        s.handle->device(), kWiden, "f16",
         channels_of(s.n(), {{p[0], wide[0]}, {p[1], wide[1]}, {p[2], wide[2]}, {p[3], wide[3]}}));
     std::copy_n(wide, 4, p);
   }
@@ -179,9 +179,9 @@ void batch_norm_grad(const Run& run) {
                     *gamma = dnn_input(run, run.in(in::gamma));
   Channels variance = channels_of(s.n(), {{run.in(in::var).data(), inverse}});
   variance.eps = eps;
-  queue_channels(d, s.dtype.bits == 64 ? "invert_channels<f64>" : "invert_channels<f32>", variance);
+  queue_channels(d, "invert_channels", s.dtype.bits == 64 ? "f64" : "f32", variance);
   if (s.narrow()) {
-    queue_channels(d, kWiden, channels_of(s.n(), {{gamma, part(run, s, 1)}}));
+    queue_channels(d, kWiden, "f16", channels_of(s.n(), {{gamma, part(run, s, 1)}}));
     gamma = part(run, s, 1);
     ggamma = part(run, s, 2);
     gbeta = part(run, s, 3);
@@ -193,7 +193,7 @@ void batch_norm_grad(const Run& run) {
                                                  gamma, ggamma, gbeta, eps, mean, inverse);
   });
   if (s.narrow())
-    queue_channels(d, kNarrow,
+    queue_channels(d, kNarrow, "f16",
                    channels_of(s.n(), {{ggamma, run.out(1).data()}, {gbeta, run.out(2).data()}}));
   note_queued(run);
 }

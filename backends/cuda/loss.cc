@@ -13,11 +13,9 @@ namespace {
 using sdk::Run;
 using sdk::Tensor;
 
-CUfunction find(Device& d, const std::string& name, std::initializer_list<const char*> types) {
+CUfunction find(Device& d, std::string_view function, Native::Arguments types) {
   static Native* const kernels = new Native(kLossKernels);
-  std::string function = name + "<";
-  for (const char* t : types) function += std::string(t == *types.begin() ? "" : ", ") + t;
-  return kernels->find(d, {function + ">", "Loss"});
+  return kernels->find(d, function, types, "Loss");
 }
 
 Labels labels_of(const Run& run, const Tensor& t, int64_t classes, int ignore_attr) {
@@ -114,9 +112,9 @@ void move_picked(const Run& run, const Tensor& large, int ignore_attr, bool put)
   p.x = run.in(0).data();
   p.out = y.data();
   if (put) fill_zero(d, y.data(), y.size() * sdk::dtype_bytes(y.dtype()));
-  const std::string bits = "u" + std::to_string(8 * sdk::dtype_bytes(y.dtype()));
-  queue(d, find(d, "pick", {bits.c_str(), index_name(t.dtype()), put ? "true" : "false"}),
-        p.lines.count, &p);
+  const char* const bits = bits_name(sdk::dtype_bytes(y.dtype()));
+  queue(d, find(d, "pick", {bits, index_name(t.dtype()), put ? "true" : "false"}), p.lines.count,
+        &p);
 }
 
 void pick(const Run& run) {

@@ -106,10 +106,11 @@ Lrn windows(const Tensor& x, int64_t n) {
 void launch(Device& d, const char* name, ctn_dtype dtype, bool counts, const Lrn& p) {
   static Native* const kernels = new Native(kLrnKernels);
   if (p.size == 0) return;
-  std::string function = std::string(name) + "<" + type_name(dtype);
   // a window ends at most an image behind an element
-  if (counts) function += std::string(", ") + count_type(static_cast<double>(p.size + p.image));
-  queue(d, kernels->find(d, {function + ">", "Lrn"}), p.size, &p);
+  const char *type = type_name(dtype), *count = count_type(static_cast<double>(p.size + p.image));
+  const CUfunction f =
+      counts ? kernels->find(d, name, {type, count}, "Lrn") : kernels->find(d, name, {type}, "Lrn");
+  queue(d, f, p.size, &p);
 }
 
 void local_response_normalization(const Run& run) {

@@ -105,11 +105,9 @@ void gather(Device& d, const Tensor& x, const Tensor& numbers, const Tensor& y, 
   r.numbers = numbers.data();
   r.src = x.data();
   r.dst = y.data();
-  const int64_t bits = 8 * sdk::dtype_bytes(x.dtype());
-  const Entry entry{
-      std::string("take_rows<") + index_name(numbers.dtype()) + ", u" + std::to_string(bits) + ">",
-      "Rows"};
-  queue(d, kernels().find(d, entry), r.n * r.columns, &r);
+  const char* const bits = bits_name(sdk::dtype_bytes(x.dtype()));
+  queue(d, kernels().find(d, "take_rows", {index_name(numbers.dtype()), bits}, "Rows"),
+        r.n * r.columns, &r);
 }
 
 void scatter(const Run& run, const Tensor& x, const Tensor& numbers, const Tensor& y, Rows r) {
@@ -121,7 +119,7 @@ void scatter(const Run& run, const Tensor& x, const Tensor& numbers, const Tenso
   r.numbers = numbers.data();
   r.src = x.data();
   r.dst = r.sums = y.data();
-  const std::string type = type_name(y.dtype());
+  const std::string_view type = type_name(y.dtype());
   const bool narrow = type.ends_with("f16");
   int64_t bytes = y.size() * sdk::dtype_bytes(y.dtype());
   if (narrow) {
@@ -133,12 +131,11 @@ void scatter(const Run& run, const Tensor& x, const Tensor& numbers, const Tenso
   constexpr uint64_t kMostParts = 64;
   r.parts = static_cast<int64_t>(
       std::min(kMostParts, std::bit_ceil(static_cast<uint64_t>(r.n / 16 + 1))));
-  const Entry add{std::string("add_rows<") + index_name(numbers.dtype()) + ", " + type + ", " +
-                      (narrow ? "f32" : type) + ">",
-                  "Rows"};
-  queue(d, kernels().find(d, add), r.columns * r.parts, &r);
+  const std::string_view sums = narrow ? "f32" : type;
+  queue(d, kernels().find(d, "add_rows", {index_name(numbers.dtype()), type, sums}, "Rows"),
+        r.columns * r.parts, &r);
   if (!narrow) return;
-  queue(d, kernels().find(d, {"narrow_sums<" + type + ">", "Rows"}), y.size(), &r);
+  queue(d, kernels().find(d, "narrow_sums", {type}, "Rows"), y.size(), &r);
 }
 
 void take(const Run& run) {
@@ -220,10 +217,9 @@ void copy_strided(Device& d, std::span<const int64_t> shape, int64_t item, void*
     c.size *= c.shape[k].by;
     c.shape[k] = Divisor(c.shape[k].by);
   }
-  const Entry entry{"copy_strided<u" + std::to_string(8 * item) + ", " +
-                        count_type(static_cast<double>(c.size)) + ">",
-                    "Copy"};
-  queue(d, kernels().find(d, entry), c.size, &c);
+  const char* const count = count_type(static_cast<double>(c.size));
+  const char* const bits = item == 16 ? "u128" : bits_name(item);
+  queue(d, kernels().find(d, "copy_strided", {bits, count}, "Copy"), c.size, &c);
 }
 
 ctn_status register_move(const ctn_host* host, ctn_plugin plugin) {

@@ -7,6 +7,7 @@ namespace catena::cuda {
 namespace {
 
 constexpr int64_t kMostBlocks = int64_t{1} << 20;
+constexpr size_t kMostName = 128;
 
 std::string_view template_of(std::string_view function) {
   return function.substr(0, function.find('<'));
@@ -32,16 +33,49 @@ std::string native_source(const Text& text, std::span<const Entry> entries) {
   return to;
 }
 
-CUfunction Native::find(Device& d, const Entry& entry) {
+CUfunction Native::find(Device& d, std::string_view function, Arguments arguments,
+                        const char* parameter) {
+  char text[kMostName];
+  size_t n = 0;
+  const auto add = [&](std::string_view part) {
+    if (part.size() > kMostName - n)
+      sdk::fail(CTN_EINTERNAL, "cuda: a kernel's name is too long: ", function);
+    n += part.copy(text + n, part.size());
+  };
+  add(function);
+  for (const std::string_view& a : arguments) {
+    add(&a == arguments.begin() ? "<" : ", ");
+    add(a);
+  }
+  add(">");
+  const std::string_view name(text, n);
+  const size_t slot = std::hash<std::string_view>()(name) + static_cast<size_t>(d.index);
+  for (size_t k = 0; k < kProbes; ++k) {
+    const Found* found = slots_[(slot + k) % kSlots].load(std::memory_order_acquire);
+    if (!found) break;
+    if (found->device == d.index && found->name == name) return found->function;
+  }
+  return load(d, name, slot, parameter);
+}
+
+CUfunction Native::load(Device& d, std::string_view name, size_t slot, const char* parameter) {
   const std::lock_guard lock(mutex_);
-  CUfunction& f = functions_[{d.index, entry.function}];
-  if (f) return f;
-  if (!has_sample(text_, entry.function))
-    sdk::fail(CTN_EINTERNAL, "cuda: ", entry.function, " is no sample of the text ", text_.name);
+  const std::pair key(d.index, std::string(name));
+  if (const auto at = functions_.find(key); at != functions_.end()) return at->second.function;
+  if (!has_sample(text_, name))
+    sdk::fail(CTN_EINTERNAL, "cuda: ", name, " is no sample of the text ", text_.name);
+  const Entry entry{key.second, parameter};
   const CUmodule module = load_module(d, native_source(text_, {&entry, 1}));
   const Current current(d);
-  f = find_function(d, module, "entry0");
-  return f;
+  const Found found{d.index, key.second, find_function(d, module, "entry0")};
+  const Found& kept = functions_.emplace(key, found).first->second;
+  for (size_t k = 0; k < kProbes; ++k) {
+    auto& free = slots_[(slot + k) % kSlots];
+    if (free.load(std::memory_order_relaxed)) continue;
+    free.store(&kept, std::memory_order_release);
+    break;
+  }
+  return kept.function;
 }
 
 void queue(Device& d, CUfunction f, int64_t n, const void* p) {
@@ -60,6 +94,16 @@ const char* type_name(ctn_dtype dtype) {
   const char* name = kNames[sdk::dtype_index(dtype)];
   if (!name) sdk::fail(CTN_EUNSUPPORTED, "no kernel for ", sdk::dtype_name(dtype));
   return name;
+}
+
+const char* bits_name(int64_t bytes) {
+  switch (bytes) {
+    case 1: return "u8";
+    case 2: return "u16";
+    case 4: return "u32";
+    case 8: return "u64";
+    default: sdk::fail(CTN_EINTERNAL, "cuda: no element has ", bytes, " bytes");
+  }
 }
 
 const char* index_name(ctn_dtype dtype) {

@@ -7,6 +7,7 @@
 #include <cuda/code.h>
 #include <cuda/source.h>
 
+#include <atomic>
 #include <map>
 #include <span>
 
@@ -33,16 +34,32 @@ struct Text {
 // The source of these entries, the k-th as the kernel "entry<k>".
 std::string native_source(const Text& text, std::span<const Entry> entries);
 
+// A text's kernels as they are asked for. Those that were asked for before are found without a lock
+// and without memory. Never destroyed.
 class Native {
  public:
+  using Arguments = std::initializer_list<std::string_view>;
+
   explicit Native(const Text& text) : text_(text) {}
-  // Each entry is a module of its own: a text has dozens, of which a program uses few.
-  CUfunction find(Device& d, const Entry& entry);
+  // "function<arguments>", whose parameter is a struct of that name. Each is a module of its own: a
+  // text has dozens, of which a program uses few.
+  CUfunction find(Device& d, std::string_view function, Arguments arguments, const char* parameter);
 
  private:
+  struct Found {
+    int device;
+    std::string name;
+    CUfunction function;
+  };
+  static constexpr size_t kSlots = 256, kProbes = 8;
+
+  CUfunction load(Device& d, std::string_view name, size_t slot, const char* parameter);
+
   const Text& text_;
+  // By hash, each in the first free one of kProbes; what finds none free is in the map alone.
+  std::atomic<const Found*> slots_[kSlots] = {};
   std::mutex mutex_;
-  std::map<std::pair<int, std::string>, CUfunction> functions_;
+  std::map<std::pair<int, std::string>, Found> functions_;
 };
 
 inline Device& device_of(const sdk::Run& run) {
@@ -58,8 +75,10 @@ inline bool rounds_factors(const sdk::Call& c) {
   return sdk::config_is(c.context(), "use_cudnn_tensor_core", "always");
 }
 
-// As the prelude calls the type of an element, and that of an integer that counts or names.
+// As the prelude calls the type of an element, an unsigned integer of as many bytes, and an integer
+// that counts or names.
 const char* type_name(ctn_dtype dtype);
+const char* bits_name(int64_t bytes);
 const char* index_name(ctn_dtype dtype);
 // What a kernel that computes no place beyond `most` counts with: division in 32 bits is several
 // times as fast.

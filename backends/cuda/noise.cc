@@ -125,9 +125,8 @@ void dropout(const Run& run) {
     p.position = stream.position;
     p.base = stream.base;
   }
-  const std::string name = p.draws ? "dropout_drawn<" : "dropout<";
-  queue(d, kernels->find(d, {name + type_name(dtype) + ">", "Dropout"}),
-        p.draws ? p.n : p.n / 2 + 1, &p);
+  const char* const name = p.draws ? "dropout_drawn" : "dropout";
+  queue(d, kernels->find(d, name, {type_name(dtype)}, "Dropout"), p.draws ? p.n : p.n / 2 + 1, &p);
   d.recent.add("dropout");
 }
 

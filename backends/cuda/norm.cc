@@ -65,10 +65,10 @@ class Pass {
   void launch(const char* name, bool counts, int64_t n) {
     static Native* const kernels = new Native(kNormKernels);
     // a lane looks up to four rounds beyond the end
-    std::string function = std::string(name) + "<" + type_;
-    if (counts)
-      function += std::string(", ") + count_type(static_cast<double>(elements_) + 4 * kThreads);
-    queue(d_, kernels->find(d_, {function + ">", "Norm"}), n, &p_);
+    const char* const count = count_type(static_cast<double>(elements_) + 4 * kThreads);
+    const CUfunction f = counts ? kernels->find(d_, name, {type_, count}, "Norm")
+                                : kernels->find(d_, name, {type_}, "Norm");
+    queue(d_, f, n, &p_);
   }
   Device& d_;
   Norm& p_;

@@ -47,22 +47,19 @@ void place_scratch(const Run& run, Norm& n) {
   n.sums = n.factors + 4 * n.channels;
 }
 
-// A kernel of the text; `options` follow the type: ", 4, false".
-void queue_norm(const Run& run, const char* name, const std::string& options, int64_t threads,
+void queue_norm(const Run& run, const char* name, Native::Arguments arguments, int64_t threads,
                 const Norm& n) {
   static Native* const kernels = new Native(kNormLastKernels);
   Device& d = device_of(run);
-  const std::string function =
-      std::string(name) + "<" + type_name(run.in(0).dtype()) + options + ">";
-  queue(d, kernels->find(d, {function, "Norm"}), threads, &n);
+  queue(d, kernels->find(d, name, arguments, "Norm"), threads, &n);
 }
 
 void sum_and_apply(const Run& run, const Norm& n, bool gradient) {
-  const std::string flag = gradient ? ", true" : ", false";
-  const std::string packed = ", " + std::to_string(pack_of(n)) + flag;
-  queue_norm(run, "norm_sums", packed, tiles(n) * n.parts * kThreads, n);
-  queue_norm(run, "norm_finish", flag, (n.channels + 31) / 32 * kThreads, n);
-  queue_norm(run, "norm_apply", packed, n.rows * n.channels / pack_of(n), n);
+  const char *type = type_name(run.in(0).dtype()), *flag = gradient ? "true" : "false";
+  const std::string pack = std::to_string(pack_of(n));  // short enough to need no memory
+  queue_norm(run, "norm_sums", {type, pack, flag}, tiles(n) * n.parts * kThreads, n);
+  queue_norm(run, "norm_finish", {type, flag}, (n.channels + 31) / 32 * kThreads, n);
+  queue_norm(run, "norm_apply", {type, pack, flag}, n.rows * n.channels / pack_of(n), n);
 }
 
 void batch_norm(const Run& run) {
@@ -101,8 +98,9 @@ void fixed_batch_norm(const Run& run) {
   n.var = run.in(in::var).data();
   n.y = run.out(0).data();
   place_scratch(run, n);
-  queue_norm(run, "norm_given", "", n.channels, n);
-  queue_norm(run, "norm_apply", ", " + std::to_string(pack_of(n)) + ", false",
+  const char* const type = type_name(run.in(0).dtype());
+  queue_norm(run, "norm_given", {type}, n.channels, n);
+  queue_norm(run, "norm_apply", {type, std::to_string(pack_of(n)), "false"},
              n.rows * n.channels / pack_of(n), n);
   device_of(run).recent.add("fixed_batch_normalization");
 }

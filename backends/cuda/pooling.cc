@@ -24,10 +24,8 @@ void pool(const Run& run, const char* name, const Tensor& large, const Tensor& s
   Pool p = pool_of(run, large, small, keys.ksize, keys.stride, keys.pad);
   p.index = index;
   p.fault = d.fault;
-  const Entry entry{
-      std::string(name) + "<" + type_name(y.dtype()) + ", " + count_type(reach(p, 1)) + ">",
-      "Pool"};
-  queue(d, kernels->find(d, entry), y.size(), &p);
+  queue(d, kernels->find(d, name, {type_name(y.dtype()), count_type(reach(p, 1))}, "Pool"),
+        y.size(), &p);
   d.recent.add(name);
 }
 

@@ -43,10 +43,9 @@ void pool(const Run& run, const char* name, const Keys& keys, int32_t* index) {
   p.index = index;
   p.fault = d.fault;
   const double places = reach(p, static_cast<double>(p.packs.by));
-  const Entry entry{std::string(name) + "<" + type_name(y.dtype()) + ", " + std::to_string(pack) +
-                        ", " + count_type(places) + ">",
-                    "Pool"};
-  queue(d, kernels->find(d, entry), y.size() / pack, &p);
+  const Native::Arguments arguments = {type_name(y.dtype()), pack == 8 ? "8" : "1",
+                                       count_type(places)};
+  queue(d, kernels->find(d, name, arguments, "Pool"), y.size() / pack, &p);
   d.recent.add(name);
 }
 

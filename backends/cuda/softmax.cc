@@ -70,9 +70,8 @@ void run_lines(const Run& run, const char* name, bool log, int axis) {
   const Softmax p{Lines::of(x.shape(), axis), x.data(), run.n_in() > 1 ? run.in(1).data() : nullptr,
                   run.out(0).data()};
   if (x.size() == 0) return;
-  const Entry entry{std::string(name) + "<" + type_name(x.dtype()) + (log ? ", true>" : ", false>"),
-                    "Softmax"};
-  queue(d, kernels->find(d, entry), p.lines.threads(), &p);
+  const char* const flag = log ? "true" : "false";
+  queue(d, kernels->find(d, name, {type_name(x.dtype()), flag}, "Softmax"), p.lines.threads(), &p);
   d.recent.add(std::string(log ? "log_" : "") + name);
 }
 

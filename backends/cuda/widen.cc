@@ -60,9 +60,7 @@ void convert(Device& d, ctn_dtype from, const void* src, ctn_dtype to, void* dst
   static Native* const kernels = new Native(kWidenKernels);
   if (n == 0) return;
   const Convert c{n, src, dst};
-  const Entry entry{std::string("convert<") + type_name(from) + ", " + type_name(to) + ">",
-                    "Convert"};
-  queue(d, kernels->find(d, entry), n, &c);
+  queue(d, kernels->find(d, "convert", {type_name(from), type_name(to)}, "Convert"), n, &c);
 }
 
 const void* data_as(const Run& run, const Tensor& t, ctn_dtype dtype) {
