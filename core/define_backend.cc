@@ -56,6 +56,7 @@ void check_groups(Backend& b) {
                   {d.capture_begin != nullptr, d.capture_end != nullptr,
                    d.capture_replay != nullptr, d.capture_free != nullptr});
   if (captures && !d.sync) refuse(who, "captures without sync");
+  if (d.sync_context && !d.sync) refuse(who, "sync_context without sync");
   if (d.sync) b.stream_owner = &b;
 }
 
@@ -119,6 +120,7 @@ void inherit(Backend& b, const Backend* parent) {
     if (!b.stream_owner) {
       b.stream_owner = parent->stream_owner;
       d.sync = p.sync;
+      d.sync_context = p.sync_context;
       d.stream_open = p.stream_open;
       d.stream_close = p.stream_close;
       d.stream_native = p.stream_native;

@@ -212,7 +212,10 @@ void Context::synchronize() {
 
 void Device::sync() const {
   const Backend& owner = *backend->stream_owner;  // there, since it is asynchronous
-  checked_call(name, [&] { return owner.def.sync(owner.def.self, id); });
+  const ctn_backend_def& def = owner.def;
+  checked_call(name, [&] {
+    return def.sync_context ? def.sync_context(def.self, ctx, id) : def.sync(def.self, id);
+  });
 }
 
 void Device::wait() const {

@@ -7,6 +7,7 @@
 #include <cuda/memory.h>
 #include <cuda/nvrtc.h>
 #include <cuda/program.h>
+#include <cuda/queued.h>
 #include <cuda/stream.h>
 
 namespace catena::cuda {
@@ -77,7 +78,15 @@ ctn_status CTN_CALL sync(void*, int32_t index) {
   return guarded([&] {
     Device& d = device(index);
     const Current current(d);
-    d.wait();
+    wait_for(d, nullptr);
+  });
+}
+
+ctn_status CTN_CALL sync_context(void*, ctn_context ctx, int32_t index) {
+  return guarded([&] {
+    Device& d = device(index);
+    const Current current(d);
+    wait_for(d, ctx);
   });
 }
 
@@ -96,7 +105,7 @@ ctn_status CTN_CALL launch(void*, void* program, const ctn_launch* launches, int
       Device& d = device(sdk::host->exec_device(l.exec).id);
       const Current current(d);
       static_cast<Program*>(program)->launch(d, l);
-      d.recent.add(sdk::view(sdk::host->exec_label(l.exec)));
+      note(d, sdk::host->exec_context(l.exec), sdk::view(sdk::host->exec_label(l.exec)));
     }
   });
 }
@@ -150,6 +159,7 @@ ctn_status register_backend(const ctn_host* host, ctn_plugin plugin) {
   def.free = release_memory;
   def.copy = copy_bytes;
   def.sync = sync;
+  def.sync_context = sync_context;
   def.compile = compile;
   def.launch = launch;
   def.release = release;

@@ -1,6 +1,7 @@
 // See capture.h. The capture's stream is in relaxed mode: memory may be taken and kernels compiled
 // meanwhile, by this thread and all others.
 #include <cuda/capture.h>
+#include <cuda/queued.h>
 
 #include <cstring>
 #include <memory>
@@ -13,6 +14,7 @@ struct Captured {
   CUgraphExec graph = nullptr;
   std::vector<void*> constants;
   std::string ops;
+  ctn_context ctx = nullptr;  // whose they are
 };
 
 namespace {
@@ -79,11 +81,14 @@ Stream::operator CUstream() const noexcept {
   return t_capture && &t_capture->device.stream == this ? t_capture->stream : own;
 }
 
-Recent* captured_ops(const Recent& of) noexcept {
-  return t_capture && &t_capture->device.recent == &of ? &t_capture->recent : nullptr;
-}
-
 bool is_capturing(const Device& d) noexcept { return t_capture && &t_capture->device == &d; }
+
+bool note_captured(Device& d, ctn_context ctx, std::string_view op) {
+  if (!is_capturing(d)) return false;
+  t_capture->recent.add(op);
+  t_capture->work->ctx = ctx;
+  return true;
+}
 
 const void* captured_constant(Device& d, const void* bytes, uint64_t n) {
   void* p = nullptr;
@@ -125,7 +130,7 @@ void end_capture(Device& d, Captured** out) {
 void replay_capture(Device& d, Captured& work) {
   const Current current(d);
   d.check(driver().cuGraphLaunch(work.graph, d.stream), "replay");
-  d.recent.add("replay of " + work.ops);
+  note(d, work.ctx, "replay of " + work.ops);
 }
 
 void free_capture(Device& d, Captured* work) noexcept {

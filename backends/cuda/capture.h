@@ -2,6 +2,8 @@
 // later on the device's. Knows no op and no memory of the runtime's.
 #pragma once
 
+#include <catena/plugin.h>
+
 #include <cuda/device.h>
 
 namespace catena::cuda {
@@ -13,6 +15,9 @@ void begin_capture(Device& d);
 void end_capture(Device& d, Captured** out);
 void replay_capture(Device& d, Captured& work);
 void free_capture(Device& d, Captured* work) noexcept;
+
+// An op of the context's that this thread captures; false: it does not capture on the device.
+bool note_captured(Device& d, ctn_context ctx, std::string_view op);
 
 // Whether this thread captures on the device.
 bool is_capturing(const Device& d) noexcept;

@@ -74,7 +74,7 @@ ctn_status CTN_CALL reorder(void*, ctn_exec exec, const ctn_tensor* src, const c
     const int64_t tiles = p.batches * ((p.rows + 31) / 32) * ((p.columns + 31) / 32);
     const char* const bits = bits_name(sdk::dtype_bytes(from.dtype()));
     queue(d, kernels->find(d, "transpose", {bits}, "Transpose"), tiles * kThreads, &p);
-    d.recent.add("reorder");
+    note(d, sdk::host->exec_context(exec), "reorder");
   });
 }
 

@@ -69,7 +69,7 @@ void run_conv(const Run& run, const char* name, Body&& body) {
   const Arrays arrays(run);
   if (!bias_alone(run, arrays)) body(arrays);
   arrays.out.store();
-  device_of(run).recent.add(name);
+  note(run, name);
 }
 
 void forward(const Run& run, const char* name, const Keys& keys) {

@@ -40,18 +40,11 @@ void open(Device& d) {
   check(cu.cuDevicePrimaryCtxRetain(&d.context, handle), d.name + ": opening it");
   const Current current(d);
   check(cu.cuStreamCreate(&d.stream.own, CU_STREAM_NON_BLOCKING), d.name + ": making a stream");
-  // Pinned memory has one address for the host and all devices.
-  void* fault = nullptr;
-  check(cu.cuMemHostAlloc(&fault, Device::kFault * sizeof(int64_t), CU_MEMHOSTALLOC_PORTABLE),
-        d.name + ": taking pinned memory");
-  d.fault = static_cast<int64_t*>(fault);
-  std::fill_n(d.fault, Device::kFault, Device::kNoFault);
 }
 
 }  // namespace
 
 void Recent::add(std::string_view op) {
-  if (Recent* captured = captured_ops(*this)) return captured->add(op);
   const std::lock_guard lock(mutex_);
   char* to = names_[count_++ % kKept];
   const size_t n = std::min<size_t>(op.size(), kName - 1);
@@ -59,22 +52,26 @@ void Recent::add(std::string_view op) {
   to[n] = 0;
 }
 
-void Recent::clear() {
+int64_t Recent::count() const {
   const std::lock_guard lock(mutex_);
-  count_ = 0;
+  return count_;
+}
+
+void Recent::forget(int64_t count) {
+  const std::lock_guard lock(mutex_);
+  gone_ = std::max(gone_, count);
 }
 
 std::string Recent::text() const {
   const std::lock_guard lock(mutex_);
-  if (count_ == 0) return "";
-  const int64_t kept = std::min<int64_t>(count_, kKept);
+  const int64_t queued = count_ - gone_, kept = std::min<int64_t>(queued, kKept);
   std::string out;
   for (int64_t k = count_ - kept; k < count_; ++k) {
     if (!out.empty()) out += ", ";
     out += names_[k % kKept];
   }
-  if (count_ == 1) return out;
-  return out + " (the last " + std::to_string(kept) + " of " + std::to_string(count_) + " queued)";
+  if (queued <= 1) return out;
+  return out + " (the last " + std::to_string(kept) + " of " + std::to_string(queued) + " queued)";
 }
 
 void Device::check(CUresult result, std::string_view doing) {
@@ -88,29 +85,9 @@ void Device::check(CUresult result, std::string_view doing) {
 }
 
 void Device::wait() {
+  const int64_t queued = recent.count();
   check(driver().cuStreamSynchronize(stream.own), "waiting");
-  const std::string ops = recent.text();
-  recent.clear();
-  const int64_t kind = fault[0], value = fault[1], bound = fault[2], other = fault[3];
-  fault[0] = kNoFault;
-  switch (kind) {
-    case kNoFault: return;
-    case kBadId:
-      sdk::fail(CTN_EINVAL, "id ", value, " is out of bounds for W with ", bound, " rows (", ops,
-                ")");
-    case kBadLabel:
-      sdk::fail(CTN_EINVAL, "Each label `t` need to satisfy `0 <= t < ", bound, "`, got ", value,
-                " (", ops, ")");
-    case kBadLabelToo:
-      sdk::fail(CTN_EINVAL, "Each label `t` need to satisfy `0 <= t < ", bound, " or t == ", other,
-                "`, got ", value, " (", ops, ")");
-    case kBadPosition:
-      sdk::fail(CTN_EINVAL, "index ", value, " is not within a window of ", bound, " x ", other,
-                " (", ops, ")");
-    default:
-      sdk::fail(CTN_EINVAL, "index ", value, " is out of bounds for axis 0 with size ", bound, " (",
-                ops, ")");
-  }
+  recent.forget(queued);
 }
 
 Device& device(int index) {

@@ -1,5 +1,6 @@
 // One GPU as the backend uses it: its primary context, one stream on which everything is queued,
-// and what was queued last, so that an error that shows later can name its op. Knows no kernel.
+// and what was queued last, so that an error that shows later can name its op. Knows no kernel and
+// no context of the runtime's (queued.h).
 #pragma once
 
 #include <catena/sdk.hpp>
@@ -12,23 +13,22 @@
 
 namespace catena::cuda {
 
-// The ops queued since the stream was last waited for.
+// The ops queued that nobody has waited for yet.
 class Recent {
  public:
   void add(std::string_view op);
-  void clear();
+  // How many were ever added, and that so many have been waited for.
+  int64_t count() const;
+  void forget(int64_t count);
   // "relu, add (the last 2 of 37 queued)"; empty if there were none
   std::string text() const;
 
  private:
   static constexpr int kKept = 6, kName = 160;
   mutable std::mutex mutex_;
-  int64_t count_ = 0;
+  int64_t count_ = 0, gone_ = 0;
   char names_[kKept][kName] = {};
 };
-
-// What is queued now, by a thread that captures (capture.h), instead of `of`; NULL: nothing.
-Recent* captured_ops(const Recent& of) noexcept;
 
 // The device's queue. A thread that captures has another one meanwhile, which stands for it.
 struct Stream {
@@ -54,17 +54,12 @@ struct Device {
   uint64_t memory = 0;
   CUcontext context = nullptr;
   Stream stream;
-  Recent recent;
+  Recent recent;  // of all contexts
   Staging staging;
-  // What a kernel found wrong with its data: kFault words of host memory that kernels write: kind,
-  // the value, what bounds it, and what else is allowed or bounds it. 0: nothing.
-  enum : int64_t { kNoFault, kBadIndex, kBadId, kBadLabel, kBadLabelToo, kBadPosition };
-  static constexpr int kFault = 4;
-  int64_t* fault = nullptr;
 
   // As cuda::check; an error that the stream has stored is said to be of what was queued.
   void check(CUresult result, std::string_view doing);
-  // Waits for all that was queued; throws what kernels found wrong with their data.
+  // Waits for all that was queued.
   void wait();
 };
 

@@ -188,8 +188,6 @@ void* dnn_input(const sdk::Run& run, const sdk::Tensor& t) {
   return to;
 }
 
-void note_queued(const sdk::Run& run) {
-  device_of(run).recent.add(sdk::view(sdk::host->exec_label(run.exec())));
-}
+void note_queued(const sdk::Run& run) { note(run, sdk::view(sdk::host->exec_label(run.exec()))); }
 
 }  // namespace catena::cuda

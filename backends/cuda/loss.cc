@@ -20,8 +20,8 @@ CUfunction find(Device& d, std::string_view function, Native::Arguments types) {
 
 Labels labels_of(const Run& run, const Tensor& t, int64_t classes, int ignore_attr) {
   const bool given = !run.is_none(ignore_attr);
-  const int64_t kind = given ? Device::kBadLabelToo : Device::kBadLabel;
-  return {t.data(), classes, given, given ? run.i(ignore_attr) : 0, kind, device_of(run).fault};
+  const int64_t kind = given ? kBadLabelToo : kBadLabel;
+  return {t.data(), classes, given, given ? run.i(ignore_attr) : 0, kind, fault_of(run)};
 }
 
 // What one of a batch counts in the mean.
@@ -60,7 +60,7 @@ void cross_entropy(const Run& run) {
     p.lines = Lines::whole(t.size());
     queue(d, find(d, "mean_loss", {type, index}), 1, &p);
   }
-  d.recent.add("softmax_cross_entropy");
+  note(run, "softmax_cross_entropy");
 }
 
 void cross_entropy_grad(const Run& run) {
@@ -84,7 +84,7 @@ void cross_entropy_grad(const Run& run) {
   find_share(run, p, t, p.mean, run.b(a::normalize));
   queue(d, find(d, "loss_grad", {type_name(handed), index_name(t.dtype())}), p.lines.threads(), &p);
   gx.store();
-  d.recent.add("softmax_cross_entropy_grad");
+  note(run, "softmax_cross_entropy_grad");
 }
 
 void cross_entropy_weights(const Run& run) {
@@ -98,7 +98,7 @@ void cross_entropy_weights(const Run& run) {
   p.out = y.data();
   find_share(run, p, t, run.b(a::mean), run.b(a::normalize));
   queue(d, find(d, "label_weights", {type_name(y.dtype()), index_name(t.dtype())}), t.size(), &p);
-  d.recent.add("softmax_cross_entropy_weights");
+  note(run, "softmax_cross_entropy_weights");
 }
 
 // ---- pick, put_pick
@@ -119,12 +119,12 @@ void move_picked(const Run& run, const Tensor& large, int ignore_attr, bool put)
 
 void pick(const Run& run) {
   move_picked(run, run.in(0), attr::pick::ignore_label, false);
-  device_of(run).recent.add("pick");
+  note(run, "pick");
 }
 
 void put_pick(const Run& run) {
   move_picked(run, run.out(0), attr::put_pick::ignore_label, true);
-  device_of(run).recent.add("put_pick");
+  note(run, "put_pick");
 }
 
 // ---- accuracy
@@ -142,7 +142,7 @@ void accuracy(const Run& run) {
   queue(d, find(d, "judge", {type, index}), p.lines.threads(), &p);
   p.lines = Lines::whole(p.lines.count);
   queue(d, find(d, "share_of_hits", {type_name(run.out(0).dtype()), index}), 1, &p);
-  d.recent.add("accuracy");
+  note(run, "accuracy");
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ void local_response_normalization(const Run& run) {
   p.alpha = run.f(a::alpha);
   p.beta = run.f(a::beta);
   launch(d, "lrn", run.in(0).dtype(), true, p);
-  d.recent.add("local_response_normalization");
+  note(run, "local_response_normalization");
 }
 
 void local_response_normalization_grad(const Run& run) {
@@ -145,7 +145,7 @@ void local_response_normalization_grad(const Run& run) {
   launch(d, "lrn_parts", handed, false, p);
   launch(d, "lrn_grad", handed, true, p);
   gx.store();
-  d.recent.add("local_response_normalization_grad");
+  note(run, "local_response_normalization_grad");
 }
 
 void channel_window_sum(const Run& run) {
@@ -154,7 +154,7 @@ void channel_window_sum(const Run& run) {
   p.x = run.in(0).data();
   p.y = run.out(0).data();
   launch(d, "channel_sum", run.in(0).dtype(), true, p);
-  d.recent.add("channel_window_sum");
+  note(run, "channel_window_sum");
 }
 
 }  // namespace

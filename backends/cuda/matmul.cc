@@ -40,7 +40,7 @@ void linear(const Run& run) {
               y.data(), bias, rounds_factors(run)},
              blas_workspace(run));
   y.store();
-  d.recent.add("linear");
+  note(run, "linear");
 }
 
 void matmul(const Run& run) {
@@ -78,7 +78,7 @@ void matmul(const Run& run) {
   else
     multiply(d, p, blas_workspace(run));
   out.store();
-  d.recent.add("matmul");
+  note(run, "matmul");
 }
 
 const char* supported(const sdk::Call&) {

@@ -58,7 +58,7 @@ void concat(const Run& run) {
     copy_strided(d, x.shape(), item, dst, to.span(), x.data(), in_bytes(x.strides(), item).span());
     dst += x.shape(axis) * to[axis];
   }
-  d.recent.add("concat");
+  note(run, "concat");
 }
 
 // Of arrays that were in a layout of ours: parts of plain ones are views.
@@ -75,7 +75,7 @@ void split_axis(const Run& run) {
     copy_strided(d, y.shape(), item, y.data(), to.span(), src, from.span());
     src += y.shape(axis) * from[axis];
   }
-  d.recent.add("split_axis");
+  note(run, "split_axis");
 }
 
 void put_slice(const Run& run) {
@@ -84,7 +84,7 @@ void put_slice(const Run& run) {
   const auto start = run.ints(attr::put_slice::start), step = run.ints(attr::put_slice::step);
   const int64_t item = sdk::dtype_bytes(y.dtype());
   fill_zero(d, y.data(), y.size() * item);
-  if (x.size() == 0) return d.recent.add("put_slice");  // then `start` may be any number
+  if (x.size() == 0) return note(run, "put_slice");  // then `start` may be any number
   Dims to = in_bytes(sdk::c_strides(y.shape()).span(), item);
   char* dst = y.data<char>();
   for (int k = 0; k < to.size(); ++k) {
@@ -92,16 +92,17 @@ void put_slice(const Run& run) {
     if (x.shape(k) > 1) to[k] *= step[static_cast<size_t>(k)];
   }
   copy_strided(d, x.shape(), item, dst, to.span(), x.data(), in_bytes(x.strides(), item).span());
-  d.recent.add("put_slice");
+  note(run, "put_slice");
 }
 
 // ---- rows by number
 
-void gather(Device& d, const Tensor& x, const Tensor& numbers, const Tensor& y, Rows r) {
+void gather(const Run& run, const Tensor& x, const Tensor& numbers, const Tensor& y, Rows r) {
+  Device& d = device_of(run);
   r.n = numbers.size();
   r.rows = x.shape(0);
   r.columns = sdk::size_of(x.shape().subspan(1));
-  r.fault = d.fault;
+  r.fault = fault_of(run);
   r.numbers = numbers.data();
   r.src = x.data();
   r.dst = y.data();
@@ -115,7 +116,7 @@ void scatter(const Run& run, const Tensor& x, const Tensor& numbers, const Tenso
   r.n = numbers.size();
   r.rows = y.shape(0);
   r.columns = sdk::size_of(y.shape().subspan(1));
-  r.fault = d.fault;
+  r.fault = fault_of(run);
   r.numbers = numbers.data();
   r.src = x.data();
   r.dst = r.sums = y.data();
@@ -139,39 +140,37 @@ void scatter(const Run& run, const Tensor& x, const Tensor& numbers, const Tenso
 }
 
 void take(const Run& run) {
-  Device& d = device_of(run);
   Rows r{};
-  r.fault_kind = Device::kBadIndex;
-  gather(d, run.in(in::take::x), run.in(in::take::indices), run.out(0), r);
-  d.recent.add("take");
+  r.fault_kind = kBadIndex;
+  gather(run, run.in(in::take::x), run.in(in::take::indices), run.out(0), r);
+  note(run, "take");
 }
 
 void put_add(const Run& run) {
   Rows r{};
-  r.fault_kind = Device::kBadIndex;
+  r.fault_kind = kBadIndex;
   scatter(run, run.in(in::put_add::x), run.in(in::put_add::indices), run.out(0), r);
-  device_of(run).recent.add("put_add");
+  note(run, "put_add");
 }
 
 Rows embedding(const Run& run, int ignore_attr) {
   Rows r{};
   r.ignore_given = !run.is_none(ignore_attr);
   r.ignore = r.ignore_given ? run.i(ignore_attr) : 0;
-  r.fault_kind = Device::kBadId;
+  r.fault_kind = kBadId;
   return r;
 }
 
 void embed_id(const Run& run) {
-  Device& d = device_of(run);
-  gather(d, run.in(in::embed_id::W), run.in(in::embed_id::x), run.out(0),
+  gather(run, run.in(in::embed_id::W), run.in(in::embed_id::x), run.out(0),
          embedding(run, attr::embed_id::ignore_label));
-  d.recent.add("embed_id");
+  note(run, "embed_id");
 }
 
 void embed_id_grad(const Run& run) {
   scatter(run, run.in(in::embed_id_grad::gy), run.in(in::embed_id_grad::x), run.out(0),
           embedding(run, attr::embed_id_grad::ignore_label));
-  device_of(run).recent.add("embed_id_grad");
+  note(run, "embed_id_grad");
 }
 
 // Neighbours that lie side by side on both sides, up to 16 bytes of them, as one element; its size.

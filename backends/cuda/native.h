@@ -5,6 +5,7 @@
 #include <catena/sdk.hpp>
 
 #include <cuda/code.h>
+#include <cuda/queued.h>
 #include <cuda/source.h>
 
 #include <atomic>
@@ -66,6 +67,14 @@ inline Device& device_of(const sdk::Run& run) {
   return device(sdk::host->exec_device(run.exec()).id);
 }
 
+// Notes what a run has queued, and where its kernels report what is wrong with their data.
+inline void note(const sdk::Run& run, std::string_view op) {
+  note(device_of(run), sdk::host->exec_context(run.exec()), op);
+}
+inline int64_t* fault_of(const sdk::Run& run) {
+  return queued_by(device_of(run), sdk::host->exec_context(run.exec())).fault;
+}
+
 // Queues a kernel whose one parameter is `p`, with a thread for each of n things (kernels loop
 // where that is more than a grid).
 void queue(Device& d, CUfunction f, int64_t n, const void* p);
@@ -106,6 +115,7 @@ extern const Text kBiasKernels;
 extern const Text kChannelsLastKernels;
 extern const Text kConvKernels;
 extern const Text kDnnNormKernels;
+extern const Text kFaultKernels;
 extern const Text kLossKernels;
 extern const Text kLrnKernels;
 extern const Text kMoveKernels;
@@ -118,8 +128,8 @@ extern const Text kSoftmaxKernels;
 extern const Text kWidenKernels;
 inline constexpr const Text* kTexts[] = {
     &kBiasKernels,    &kChannelsLastKernels, &kConvKernels,    &kNormLastKernels, &kDnnNormKernels,
-    &kLossKernels,    &kLrnKernels,          &kMoveKernels,    &kNoiseKernels,    &kNormKernels,
-    &kPoolingKernels, &kPoolingLastKernels,  &kSoftmaxKernels, &kWidenKernels,
+    &kFaultKernels,   &kLossKernels,         &kLrnKernels,     &kMoveKernels,     &kNoiseKernels,
+    &kNormKernels,    &kPoolingKernels,      &kPoolingLastKernels, &kSoftmaxKernels, &kWidenKernels,
 };
 
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);

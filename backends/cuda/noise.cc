@@ -127,7 +127,7 @@ void dropout(const Run& run) {
   }
   const char* const name = p.draws ? "dropout_drawn" : "dropout";
   queue(d, kernels->find(d, name, {type_name(dtype)}, "Dropout"), p.draws ? p.n : p.n / 2 + 1, &p);
-  d.recent.add("dropout");
+  note(run, "dropout");
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ void batch_norm(const Run& run) {
   pass.parts("norm_moments");
   pass.channels("norm_finish");
   pass.elements("norm_apply");
-  device_of(run).recent.add("batch_norm");
+  note(run, "batch_norm");
 }
 
 void fixed_batch_norm(const Run& run) {
@@ -107,7 +107,7 @@ void fixed_batch_norm(const Run& run) {
   Pass pass(run, p, compute);
   pass.channels("norm_fixed");
   pass.elements("norm_apply");
-  device_of(run).recent.add("fixed_batch_normalization");
+  note(run, "fixed_batch_normalization");
 }
 
 void batch_norm_grad(const Run& run) {
@@ -130,7 +130,7 @@ void batch_norm_grad(const Run& run) {
   gx.store();
   ggamma.store();
   gbeta.store();
-  device_of(run).recent.add("batch_norm_grad");
+  note(run, "batch_norm_grad");
 }
 
 }  // namespace

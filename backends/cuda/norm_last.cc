@@ -71,7 +71,7 @@ void batch_norm(const Run& run) {
   n.second = run.out(2).data();
   place_scratch(run, n);
   sum_and_apply(run, n, false);
-  device_of(run).recent.add("batch_norm");
+  note(run, "batch_norm");
 }
 
 void batch_norm_grad(const Run& run) {
@@ -86,7 +86,7 @@ void batch_norm_grad(const Run& run) {
   n.second = run.out(2).data();
   place_scratch(run, n);
   sum_and_apply(run, n, true);
-  device_of(run).recent.add("batch_norm_grad");
+  note(run, "batch_norm_grad");
 }
 
 void fixed_batch_norm(const Run& run) {
@@ -102,7 +102,7 @@ void fixed_batch_norm(const Run& run) {
   queue_norm(run, "norm_given", {type}, n.channels, n);
   queue_norm(run, "norm_apply", {type, std::to_string(pack_of(n)), "false"},
              n.rows * n.channels / pack_of(n), n);
-  device_of(run).recent.add("fixed_batch_normalization");
+  note(run, "fixed_batch_normalization");
 }
 
 // ---- which calls are taken

@@ -23,10 +23,10 @@ void pool(const Run& run, const char* name, const Tensor& large, const Tensor& s
   if (y.size() == 0) return;
   Pool p = pool_of(run, large, small, keys.ksize, keys.stride, keys.pad);
   p.index = index;
-  p.fault = d.fault;
+  p.fault = fault_of(run);
   queue(d, kernels->find(d, name, {type_name(y.dtype()), count_type(reach(p, 1))}, "Pool"),
         y.size(), &p);
-  d.recent.add(name);
+  note(run, name);
 }
 
 void max_pooling(const Run& run) {
@@ -74,7 +74,7 @@ Pool pool_of(const Run& run, const Tensor& large, const Tensor& small, int ksize
   p.px = pad[1];
   p.from = run.in(0).data();
   p.to = y.data();
-  p.fault_kind = Device::kBadPosition;
+  p.fault_kind = kBadPosition;
   p.rows = Divisor(y.shape(2));
   p.columns = Divisor(y.shape(3));
   p.down = Divisor(s[0]);

@@ -41,12 +41,12 @@ void pool(const Run& run, const char* name, const Keys& keys, int32_t* index) {
   p.planes = x.shape(0);
   p.packs = Divisor(x.shape(1) / pack);
   p.index = index;
-  p.fault = d.fault;
+  p.fault = fault_of(run);
   const double places = reach(p, static_cast<double>(p.packs.by));
   const Native::Arguments arguments = {type_name(y.dtype()), pack == 8 ? "8" : "1",
                                        count_type(places)};
   queue(d, kernels->find(d, name, arguments, "Pool"), y.size() / pack, &p);
-  d.recent.add(name);
+  note(run, name);
 }
 
 void max_pooling(const Run& run) { pool(run, "max_pool", kMax, run.out(1).data<int32_t>()); }

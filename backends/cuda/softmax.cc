@@ -72,7 +72,7 @@ void run_lines(const Run& run, const char* name, bool log, int axis) {
   if (x.size() == 0) return;
   const char* const flag = log ? "true" : "false";
   queue(d, kernels->find(d, name, {type_name(x.dtype()), flag}, "Softmax"), p.lines.threads(), &p);
-  d.recent.add(std::string(log ? "log_" : "") + name);
+  note(run, std::string(log ? "log_" : "") + name);
 }
 
 int axis_of(const Run& run, int attr) { return sdk::wrap_axis(run.i(attr), run.in(0).ndim()); }

@@ -25,6 +25,7 @@ ctn_status compile_form(void*, const ctn_form*, void**) { return CTN_OK; }
 ctn_status launch_form(void*, void*, const ctn_launch*, int32_t) { return CTN_OK; }
 void release_form(void*, void*) {}
 ctn_status sync_device(void*, int32_t) { return CTN_OK; }
+ctn_status sync_context(void*, ctn_context, int32_t) { return CTN_OK; }
 
 ctn_backend_def backend_def(std::string_view name) {
   ctn_backend_def d{};
@@ -290,6 +291,7 @@ TEST_CASE("registry: backends inherit whole groups, with the self that belongs t
   ctn_backend_def child = child_def("inherit_child", "inherit_base");
   child.self = &child_self;
   child.sync = sync_device;
+  child.sync_context = sync_context;
   t.add(&child);
   ctn_backend_def grandchild = child_def("inherit_grandchild", "inherit_child");
   grandchild.device_count = count_devices;
@@ -307,6 +309,7 @@ TEST_CASE("registry: backends inherit whole groups, with the self that belongs t
   CHECK(c.memory_owner == &a);
   CHECK(c.compile_owner->def.self == &base_self);
   CHECK(c.stream_owner->def.self == &child_self);
+  CHECK((c.def.sync_context == sync_context));
   CHECK(c.device_owner == &c);
   CHECK(!a.stream_owner);
 }
@@ -341,6 +344,7 @@ TEST_CASE("registry: backends that cannot work are refused") {
   };
   const Row rows[] = {
       {"CTN_BACKEND_ASYNC without sync", [](auto& b) { b.flags |= CTN_BACKEND_ASYNC; }},
+      {"sync_context without sync", [](auto& b) { b.sync_context = sync_context; }},
       {"flags are 1073741824, of which 1073741824 are unknown",
        [](auto& b) { b.flags = 1u << 30; }},
       {"device_type is negative", [](auto& b) { b.device_type = -1; }},

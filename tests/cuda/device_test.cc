@@ -4,6 +4,7 @@
 #include <catena/catena.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <thread>
 
@@ -174,6 +175,122 @@ TEST_CASE("an error of the data shows at the next wait, once, and names the op")
   CHECK_THROWS_WITH_AS(ctx.synchronize(), doctest::Contains("embed_id"), Error);
   ctx.synchronize();
   CHECK(F::relu(x).array().to_vector<float>().size() == 6);
+}
+
+namespace {
+
+// An op whose only error is in its data: `id` names no row of two.
+Variable looked_up(int32_t id) {
+  const Variable w(Array::full({2, 2}, 1), false);
+  return F::embed_id(Variable(Array::of<int32_t>({0, id}), false), w);
+}
+
+// What the context's next wait says; empty: nothing.
+std::string waited(Context& ctx) {
+  try {
+    ctx.synchronize();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("an error of the data goes to the context whose work it was, whoever waits first") {
+  for (const bool guilty_first : {false, true}) {
+    CAPTURE(guilty_first);
+    Context good("cuda"), bad("cuda");
+    good.make_current();
+    const Variable fine = F::relu(looked_up(1));
+    bad.make_current();
+    const Variable wrong = looked_up(9);
+    std::string said[2];
+    for (const bool guilty : {guilty_first, !guilty_first})
+      said[guilty] = waited(guilty ? bad : good);
+    CHECK(said[0] == "");
+    CHECK(said[1].find("id 9 is out of bounds for W with 2 rows") != std::string::npos);
+    CHECK(said[1].find("embed_id") != std::string::npos);
+    CHECK(said[1].find("relu") == std::string::npos);
+    CHECK(waited(good) == "");
+    CHECK(waited(bad) == "");
+    CHECK(fine.array().to_vector<float>() == Floats(4, 1));
+  }
+}
+
+TEST_CASE("an error of the data that nobody waited for goes with its context") {
+  {
+    const Context bad("cuda");
+    looked_up(9);
+  }
+  for (int round = 0; round < 10; ++round) {  // some of them at the address of that one
+    Context good("cuda");
+    CHECK(looked_up(1).array().to_vector<float>() == Floats(4, 1));
+    CHECK(waited(good) == "");
+  }
+}
+
+TEST_CASE("an error of replayed work goes to the context that captured it") {
+  Context good("cuda"), bad("cuda");
+  const Variable w(Array::full({2, 2}, 1), false);
+  const Variable ids(Array::of<int32_t>({0, 1}), false);
+  Variable y;
+  Capture captured = capture([&] { y = F::embed_id(ids, w); });
+  captured.replay();
+  CHECK(waited(bad) == "");
+  ids.array().assign(Array::of<int32_t>({0, 9}));
+  captured.replay();
+  CHECK(waited(good) == "");
+  const std::string said = waited(bad);
+  CHECK(said.find("id 9 is out of bounds") != std::string::npos);
+  CHECK(said.find("replay of embed_id") != std::string::npos);
+  CHECK(waited(bad) == "");
+}
+
+TEST_CASE("threads with contexts of their own get all their errors of the data, and no others") {
+  constexpr int kRounds = 60;
+  std::atomic<int> heard{0}, strange{0};
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 4; ++k)
+    threads.emplace_back([&, k] {
+      Context ctx(ContextOptions{.device = "cuda", .threads = 1});
+      ctx.make_current();
+      for (int round = 0; round < kRounds; ++round) {
+        const int32_t id = k % 2 ? 10 + k : 1;
+        const Variable y = looked_up(id);
+        const std::string said = waited(ctx);
+        if (k % 2)
+          heard += said.find("id " + std::to_string(id) + " is") == 0 ? 1 : 0;
+        else
+          strange += said.empty() ? 0 : 1;
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(heard == 2 * kRounds);
+  CHECK(strange == 0);
+}
+
+// One thread's work has an error, and both wait.
+TEST_CASE("threads of one context: each error of the data is heard once") {
+  constexpr int kRounds = 100;
+  Context ctx(ContextOptions{.device = "cuda", .threads = 1});
+  std::atomic<int> heard{0};
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    while (!done) heard += waited(ctx).empty() ? 0 : 1;
+  });
+  int missed = 0;
+  for (int round = 0; round < kRounds && !missed; ++round) {
+    looked_up(9);
+    heard += waited(ctx).empty() ? 0 : 1;
+    for (int tries = 0; heard <= round && tries < 10'000; ++tries)
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    missed += heard <= round;
+  }
+  done = true;
+  other.join();
+  CHECK(missed == 0);
+  CHECK(heard == kRounds);
 }
 
 TEST_CASE("copies between devices, and gradients that go back") {

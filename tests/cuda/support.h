@@ -81,6 +81,7 @@ class Cuda {
       return CTN_OK;
     };
     host_.exec_device = [](ctn_exec) -> ctn_device { return {CTN_DEV_CUDA, 0}; };
+    host_.exec_context = [](ctn_exec) -> ctn_context { return nullptr; };
     host_.exec_label = [](ctn_exec) -> ctn_str { return catena::sdk::str("test"); };
     host_.scratch = [](ctn_exec e, uint64_t bytes, void** out) -> ctn_status {
       auto& self = *reinterpret_cast<Cuda*>(e);

@@ -404,7 +404,8 @@ typedef struct ctn_device_info {
  * memory again as soon as the work that needs it has been handed over. With CTN_BACKEND_ASYNC a
  * backend therefore does it in that order and, before it gives memory back to the system (free),
  * waits for what is pending on it. What fails after the call that asked for it is kept and returned
- * by the next sync, once, with a text that names what ran (exec_label). */
+ * by the next sync, once, with a text that names what ran (exec_label): where several contexts may
+ * use a device, with sync_context by that of the context whose work it was. */
 typedef struct ctn_backend_def {
   uint32_t size;
   uint32_t flags;      /* CTN_BACKEND_* */
@@ -466,8 +467,11 @@ typedef struct ctn_backend_def {
   ctn_status(CTN_CALL* capture_end)(void* self, int32_t device, void** capture);
   ctn_status(CTN_CALL* capture_replay)(void* self, int32_t device, void* capture);
   void(CTN_CALL* capture_free)(void* self, int32_t device, void* capture);
+  /* Optional, with sync, and called instead of it: waits for the device's work, then returns what
+   * has failed since the last call of this context's work (exec_context) alone. */
+  ctn_status(CTN_CALL* sync_context)(void* self, ctn_context ctx, int32_t device);
   /* reserved: cross-stream use records */
-  void* reserved[4];
+  void* reserved[3];
 } ctn_backend_def;
 
 /* ==== links, optimizers, hooks, initializers ================================================== */
