@@ -8,12 +8,20 @@
 #                        $OUT, or to build/gpu/out
 #   tests/gpu.sh short   a few cases of each, without PyTorch
 set -u -o pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 gpu=$root/build/gpu
 plugins=catena/plugins-0
-table=(ops nn-ops hostile reference random-calls)
 
 # ---- pack
+
+# table FILE: the programs of the table, as tests/meson.build has them, into `table`
+table() {
+  table=()
+  [ ! -f "$1" ] || read -ra table <"$1"
+  [ ${#table[@]} -gt 0 ] && return
+  echo "gpu.sh: no list of test programs in $1: ninja -C build; tests/gpu.sh pack" >&2
+  exit 2
+}
 
 # The sources of the kernels that the tests of the table use: the false driver does nothing with
 # them.
@@ -39,6 +47,7 @@ sources() {
 
 pack() {
   set -e
+  table "$root/build/tests/table"
   rm -rf "$gpu"
   mkdir -p "$gpu/lib/$plugins" "$gpu/tests" "$gpu/carried"
   find "$root/build/lib" -maxdepth 1 ! -type d -name 'libcatena.so*' -exec cp -P -t "$gpu/lib" {} +
@@ -51,7 +60,8 @@ pack() {
     programs+=("$root/build/tests/$name-test")
   done
   cp "${programs[@]}" "$root/build/tests/catena-golden" "$root/build/bench/catena-bench" \
-    "$root/build/tools/catena" "$gpu/tests/"
+    "$root/build/tools/catena" "$root/build/tests/ops/toy.so" "$root/build/tests/table" \
+    "$gpu/tests/"
   find "$gpu" -type f \( -name '*.so*' -o -perm -u+x \) -exec strip {} +
   # What Debian has and the machine may not; used only where it has none.
   ldd "$gpu/lib/libcatena.so" | awk '$3 ~ /boost/ {print $3}' | xargs -r cp -L -t "$gpu/carried"
@@ -97,6 +107,21 @@ finish() {
   done
 }
 
+# skip NAME WHY: what is not run says so
+skip() {
+  local why
+  why=$(plain <<<"$2")
+  printf '%s: skipped: %s\n' "$1" "$why" | tee -a "$out/log"
+  figure "$1" "{\"skipped\": \"$why\"}"
+}
+
+# enough NAME SECONDS: whether that much time is left; a step that lacks it is skipped
+enough() {
+  [ "$(left "$2")" -ge "$2" ] && return
+  skip "$1" "less than $2 s are left"
+  return 1
+}
+
 # step NAME SECONDS COMMAND...: a step that has the device to itself
 step() {
   begin "$@"
@@ -112,15 +137,17 @@ left() {
 
 # A Python that has PyTorch; PyTorch's own libraries of CUDA are used by both sides.
 find_python() {
-  local p
+  local p said
+  no_python=''
   for p in python3 /usr/bin/python3; do
-    if "$p" -c 'import torch' 2>/dev/null; then
+    if said=$("$p" -c 'import torch' 2>&1); then
       python=$p
       LD_LIBRARY_PATH+=$("$p" -c 'import nvidia, glob
 print("".join(":" + d for p in nvidia.__path__ for d in sorted(glob.glob(p + "/*/lib"))))' \
         2>/dev/null)
       return
     fi
+    no_python+="${no_python:+; }$p: $(tail -n 1 <<<"$said")"
   done
 }
 
@@ -140,7 +167,7 @@ print(torch.__version__, torch.version.cuda, torch.backends.cudnn.version())' 2>
 # All of the table at once: they compare, nobody times them.
 table_steps() {
   local name names=(golden)
-  export CATENA_TESTS_DIR=$root/tests CATENA_TEST_BACKEND=cuda
+  export CATENA_TESTS_DIR=$root/tests CATENA_TEST_BACKEND=cuda CATENA_TOY_PLUGIN=$bin/toy.so
   export CATENA_FUZZ_CALLS=${short:+5}
   export CATENA_FUZZ_CALLS=${CATENA_FUZZ_CALLS:-100}
   begin golden "$(left 150)" "$bin/catena-golden" "$golden" --backend cuda ${short:+--name 's*'}
@@ -159,8 +186,9 @@ table_steps() {
 pairs() {
   local name=$1 limit=$2 variants=$3
   shift 3
+  [ -n "$python" ] || { skip "$name" "no PyTorch: $no_python"; return; }
+  enough "$name" 30 || return 0
   limit=$(left "$limit")
-  [ -n "$python" ] && [ "$limit" -gt 20 ] || return 0
   # PyTorch may try every kernel of cuDNN, with what memory it likes.
   step "$name" "$limit" env CATENA_AUTOTUNE=1 CATENA_MAX_WORKSPACE_SIZE=1073741824 \
     TORCHINDUCTOR_CACHE_DIR="$out/inductor" \
@@ -168,12 +196,31 @@ pairs() {
     --seconds $((limit - 15)) --iters 8 --warmup 2 --variants "$variants" "$@"
 }
 
+# sanitized NAME SECONDS ARGUMENT...: a step under compute-sanitizer. Where that may not attach to
+# the device, as in some containers, it gives no summary: nothing was looked at, nothing failed.
+sanitized() {
+  local name=$1 limit=$2 status why
+  shift 2
+  command -v compute-sanitizer >/dev/null || { skip "$name" 'no compute-sanitizer'; return; }
+  enough "$name" 20 || return 0
+  begin "$name" "$(left "$limit")" compute-sanitizer --error-exitcode 3 "$@"
+  wait
+  read -r status _ <"$out/$name.end"
+  why=$(grep -m 1 -iE '^=+ .*(error|not supported|unable|could not|fail)' "$out/$name.log")
+  [ "$status" -ne 0 ] || why=${why:-it gives no summary}
+  if [ -n "$why" ] && [ "$status" -lt 124 ] && ! grep -q '^=.* SUMMARY:' "$out/$name.log"; then
+    skip "$name" "compute-sanitizer looked at nothing: $why"
+    cat "$out/$name.log" >>"$out/log"
+    rm -f "$out/$name.log" "$out/$name.end"
+  else
+    finish "$name"
+  fi
+}
+
 sanitizer() {
-  command -v compute-sanitizer >/dev/null && [ "$(left 60)" -gt 20 ] || return 0
-  step sanitizer "$(left 60)" compute-sanitizer --error-exitcode 3 "$bin/catena-golden" \
-    "$golden" --backend cuda --kind function --name 's*'
-  step sanitizer_race "$(left 30)" compute-sanitizer --tool racecheck --error-exitcode 3 \
-    "$bin/catena-golden" "$golden" --backend cuda --kind function --name sum
+  sanitized sanitizer 60 "$bin/catena-golden" "$golden" --backend cuda --kind function --name 's*'
+  sanitized sanitizer_race 30 --tool racecheck "$bin/catena-golden" "$golden" --backend cuda \
+    --kind function --name sum
 }
 
 benchmarks() {
@@ -183,15 +230,17 @@ benchmarks() {
     googlenet:infer resnet50:train:float16:32 resnet50:infer:float16:32 vgg_cifar:train:float16 \
     googlenet:infer:float16 mnist_mlp:train:float16 lenet5:train:float16
   sanitizer
-  pairs pairs_captured 110 compile+channels_last+tf32,graphs+channels_last+tf32 --captured \
-    resnet50:infer:float32:32 vgg_cifar:train resnet50:train:float32:32 mnist_mlp lenet5 \
+  ! enough bench_ops 20 || step bench_ops "$(left 40)" "$bin/catena-bench" ops --backend cuda
+  # what is left: each compiles two variants first
+  pairs pairs_captured 300 compile+channels_last+tf32,graphs+channels_last+tf32 --captured \
+    mnist_mlp lenet5 resnet50:infer:float32:32 vgg_cifar:train resnet50:train:float32:32 \
     googlenet:infer
-  step bench_ops "$(left 40)" "$bin/catena-bench" ops --backend cuda
 }
 
 run() {
-  short=${1:-} out=${OUT:-$gpu/out} failed=0 python='' end=$(($(date +%s) + 530))
+  short=${1:-} out=${OUT:-$gpu/out} failed=0 python='' no_python='' end=$(($(date +%s) + 530))
   bin=$gpu/tests golden=$root/tests/golden
+  table "$bin/table"
   mkdir -p "$out"
   : >"$out/log"
   : >"$out/figures"
@@ -214,6 +263,7 @@ run() {
 }
 
 case ${1:-} in
+  functions) ;;  # for tests/checks/gpu.py, which reads this file with "."
   pack) pack ;;
   short | '') run "$@" ;;
   *) echo 'usage: tests/gpu.sh [pack | short]' >&2; exit 2 ;;

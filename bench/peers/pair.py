@@ -6,8 +6,9 @@ usage: pair.py BENCH [--backend cuda] [--rounds N] [--iters N] [--warmup N] [--s
 
 Variants are torch_bench.py's, with "+tf32" where float32 may be multiplied as TF32: those are
 compared with ours when it may, the others with ours when it may not. A comparison that fails, or
-for which the seconds no longer suffice, is a line that says so. --captured: ours replays a captured
-step. --out appends the lines to a file too.
+for which the seconds no longer suffice (skipped), is a line that says so. --captured: ours replays
+a captured step. --out appends the lines to a file too. Before each comparison a line tells what
+begins, the last one how many passed, failed and were skipped; these are not in the file.
 """
 import argparse
 import gc
@@ -22,6 +23,7 @@ import torch
 from torch_bench import Peer
 
 LEAST_SECONDS = 15  # that a comparison is begun with
+COMPILE_SECONDS = 60  # the same where variants are compiled first
 
 
 class Ours:
@@ -124,6 +126,11 @@ def compare(a, what, device):
     return result
 
 
+def least_seconds(variants):
+    compiles = {'compile', 'graphs'} & set(variants.replace(',', '+').split('+'))
+    return COMPILE_SECONDS if compiles else LEAST_SECONDS
+
+
 def group_of(name):
     return 'tf32' if 'tf32' in name else 'exact'
 
@@ -147,13 +154,19 @@ def main():
     torch.set_num_threads(a.threads)
     torch.backends.cudnn.benchmark = True
     tell(describe(device), a.out)
-    failed = 0
+    passed, failed, skipped = 0, 0, 0
     for what in a.what:
         line = {'pair': what, 'backend': a.backend, 'device': device, 'captured': a.captured}
+        left = end - time.monotonic()
+        if left < least_seconds(a.variants):
+            line['skipped'] = 'no time left'
+            skipped += 1
+            tell(line, a.out)
+            continue
+        print('%s begins, %.0f s are left' % (what, left), flush=True)
         try:
-            if time.monotonic() + LEAST_SECONDS > end:
-                raise TimeoutError('no time left')
             line.update(compare(a, what, device))
+            passed += 1
         except Exception as e:  # the others are still wanted
             line['error'] = '%s: %s' % (type(e).__name__, e)
             failed += 1
@@ -161,6 +174,7 @@ def main():
         if device == 'cuda':
             torch.cuda.empty_cache()
         tell(line, a.out)
+    print('%d passed, %d failed, %d skipped' % (passed, failed, skipped))
     return failed != 0
 
 

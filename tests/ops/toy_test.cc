@@ -3,6 +3,7 @@
 #include <catena/catena.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,12 @@ ctn_str str(std::string_view s) { return {s.data(), s.size()}; }
 
 #define OK(call) REQUIRE_MESSAGE((call) == CTN_OK, ctn_error_message())
 
+// Where it was built, or CATENA_TOY_PLUGIN: the program may have been carried to another machine.
+std::string toy_plugin() {
+  const char* const carried = std::getenv("CATENA_TOY_PLUGIN");
+  return carried && *carried ? carried : TOY_PLUGIN;
+}
+
 // Handles released when the case ends.
 struct Case {
   ctn_context ctx = nullptr;
@@ -26,7 +33,7 @@ struct Case {
     options.size = sizeof options;
     options.device = str(catena_test::backend());
     OK(ctn_context_create(&options, &ctx));
-    OK(ctn_plugin_load(str(std::string(TOY_PLUGIN))));
+    OK(ctn_plugin_load(str(toy_plugin())));
   }
   ~Case() {
     for (ctn_variable v : variables) ctn_variable_release(v);
