@@ -11,6 +11,7 @@
 #include <functional>
 
 #include "main.h"
+#include "other_stream.h"
 
 using namespace catena;
 
@@ -241,36 +242,14 @@ TEST_CASE("captures take turns on a stream, and cuBLAS takes no memory in them")
 
 namespace {
 
-// A stream of the program's own on the first device, and work on it.
-struct OtherStream {
-  void* s = nullptr;
-  int (*wait)(void*);
+struct OtherStream : cuda_test::OtherStream {
   void (*enqueue)(void*, void (*)(void*), void*, void (*)(void*));
-  int (*pop)(void**);
 
-  OtherStream() {
-    void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    const auto find = [&](auto& f, const char* name) {
-      f = reinterpret_cast<std::remove_reference_t<decltype(f)>>(dlsym(library, name));
-      REQUIRE(static_cast<bool>(f));
-    };
-    int (*retain)(void**, int), (*push)(void*), (*create)(void**, unsigned);
-    find(retain, "cuDevicePrimaryCtxRetain");
-    find(push, "cuCtxPushCurrent_v2");
-    find(create, "cuStreamCreate");
-    find(wait, "cuStreamSynchronize");
-    find(enqueue, "fake_cuda_enqueue");
-    find(pop, "cuCtxPopCurrent_v2");
-    void* primary = nullptr;
-    REQUIRE(retain(&primary, 0) == 0);
-    REQUIRE(push(primary) == 0);
-    REQUIRE(create(&s, 1) == 0);
-  }
-  ~OtherStream() { pop(&s); }
+  OtherStream() { find(enqueue, "fake_cuda_enqueue"); }
   // body() is run when the stream's turn comes.
   void add(std::function<void()> body) const {
     enqueue(
-        s, [](void* f) { (*static_cast<std::function<void()>*>(f))(); },
+        get(), [](void* f) { (*static_cast<std::function<void()>*>(f))(); },
         new std::function<void()>(std::move(body)),
         [](void* f) { delete static_cast<std::function<void()>*>(f); });
   }
@@ -283,14 +262,14 @@ TEST_CASE("what another stream writes is there for the work that follows it") {
   Context ctx("cuda");
   const OtherStream other;
   CHECK(ctx.stream() != nullptr);
-  CHECK(ctx.stream() != other.s);
+  CHECK(ctx.stream() != other.get());
   CHECK_THROWS_AS(ctx.follow(nullptr), const InvalidArgument&);
   const Variable x(Array::full({3}, 1), false);
   auto* const memory = static_cast<float*>(x.array().view().data);
   other.add([memory] { std::fill_n(memory, 3, 5.0f); });
-  ctx.follow(other.s);
+  ctx.follow(other.get());
   CHECK((x + 1.0f).array().to_vector<float>() == Floats{6, 6, 6});
-  CHECK_THROWS_AS(capture([&] { ctx.follow(other.s); }), const Unsupported&);
+  CHECK_THROWS_AS(capture([&] { ctx.follow(other.get()); }), const Unsupported&);
 }
 
 TEST_CASE("a tensor that is handed to another stream is finished before that stream reads it") {
@@ -301,18 +280,18 @@ TEST_CASE("a tensor that is handed to another stream is finished before that str
   ctx.synchronize();
   const Variable y = x + 2.0f;
   {
-    const Dlpack t = y.array().to_dlpack(other.s);
+    const Dlpack t = y.array().to_dlpack(other.get());
     CHECK(fake.get("waiting") > 0);  // nobody has waited
     const auto* const memory = static_cast<const float*>(t->dl_tensor.data);
     Floats seen;
     other.add([&] { seen.assign(memory, memory + 3); });
-    REQUIRE(other.wait(other.s) == 0);
+    other.wait();
     CHECK(seen == Floats{3, 3, 3});
   }
   const Variable z = y * 2.0f;
-  ctx.lead(other.s);
+  ctx.lead(other.get());
   CHECK(fake.get("waiting") > 0);
-  REQUIRE(other.wait(other.s) == 0);
+  other.wait();
   CHECK(z.array().to_vector<float>() == Floats{6, 6, 6});
 }
 

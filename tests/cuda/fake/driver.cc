@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -58,12 +59,13 @@ struct CUfunc_st {
 namespace {
 
 constexpr int kMost = 4;
-constexpr uint64_t kArena = uint64_t{1} << 30;
+constexpr uint64_t kArena = uint64_t{1} << 30, kPage = uint64_t{2} << 20;
 
 struct Gpu {
   CUctx_st context{};
   bool broken = false;
   uint64_t used = 0;
+  uint64_t small = 0, shared = 0;  // bytes in small blocks, and in the pages that these share
 };
 
 struct State {
@@ -71,7 +73,7 @@ struct State {
   int devices = 1;
   uint64_t memory = uint64_t{256} << 20;
   int64_t fail_alloc = 0, fault = 0, kernels = 0, copies = 0, graphs = 0;
-  bool started = false, failing = false;
+  bool started = false, failing = false, pages = false;
   Gpu gpus[kMost];
   char* arena = nullptr;
   std::map<uint64_t, uint64_t> blocks;  // offset -> bytes, in the arena
@@ -85,6 +87,7 @@ State& state() {
   static State* const s = [] {
     auto* made = new State;
     if (const char* n = std::getenv("FAKE_CUDA_DEVICES")) made->devices = std::atoi(n);
+    made->pages = std::getenv("FAKE_CUDA_PAGES");
     return made;
   }();
   return *s;
@@ -168,6 +171,30 @@ bool owns(CUdeviceptr p, uint64_t bytes) {
   if (found == s.blocks.begin()) return false;
   const auto block = std::prev(found);
   return at + bytes <= block->first + block->second;
+}
+
+// Memory that a block takes. With FAKE_CUDA_PAGES as of a real driver: large blocks take whole
+// pages, small ones share some, which come back when the last of them goes.
+uint64_t whole_pages(uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+bool take(Gpu& g, uint64_t bytes) {
+  const bool small = state().pages && bytes < kPage;
+  uint64_t more = state().pages ? whole_pages(bytes) : bytes;
+  if (small) more = whole_pages(g.small + bytes) - std::min(g.shared, whole_pages(g.small + bytes));
+  if (g.used + more > state().memory) return false;
+  g.used += more;
+  if (small) {
+    g.small += bytes;
+    g.shared += more;
+  }
+  return true;
+}
+void give(Gpu& g, uint64_t bytes) {
+  if (!state().pages)
+    g.used -= bytes;
+  else if (bytes >= kPage)
+    g.used -= whole_pages(bytes);
+  else if ((g.small -= bytes) == 0)
+    g.used -= std::exchange(g.shared, 0);
 }
 
 void copy_now(void* dst, const void* src, uint64_t n) {
@@ -307,16 +334,14 @@ EXPORT CUresult cuMemAlloc(CUdeviceptr* out, size_t bytes) {
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   if (s.fail_alloc > 0 && s.fail_alloc-- == 1) s.failing = true;
   if (s.failing) return CUDA_ERROR_OUT_OF_MEMORY;
-  if (s.gpus[d].used + bytes > s.memory) return CUDA_ERROR_OUT_OF_MEMORY;
   uint64_t at = 0;  // first fit, on 256 bytes with a gap behind each block
   for (const auto& [offset, size] : s.blocks) {
     if (offset >= at + bytes + 256) break;
     at = (offset + size + 256 + 255) & ~uint64_t{255};
   }
-  if (at + bytes > kArena) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (at + bytes > kArena || !take(s.gpus[d], bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
   s.blocks[at] = bytes;
   s.owners[at] = d;
-  s.gpus[d].used += bytes;
   *out = reinterpret_cast<uintptr_t>(s.arena) + at;
   const Touch touch;
   std::memset(s.arena + at, 0xff, bytes);  // NaN: must be written before it is read
@@ -329,7 +354,7 @@ EXPORT CUresult cuMemFree(CUdeviceptr p) {
   const uint64_t at = p - reinterpret_cast<uintptr_t>(s.arena);
   const auto block = s.blocks.find(at);
   if (block == s.blocks.end()) return CUDA_ERROR_INVALID_VALUE;
-  s.gpus[s.owners[at]].used -= block->second;
+  give(s.gpus[s.owners[at]], block->second);
   if (block->second >= 8192)
     madvise(s.arena + ((at + 4095) & ~uint64_t{4095}), (block->second - 4096) & ~uint64_t{4095},
             MADV_DONTNEED);
@@ -342,6 +367,13 @@ EXPORT CUresult cuMemsetD8Async(CUdeviceptr p, unsigned char value, size_t n, CU
   if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
   if (!owns(p, n)) return CUDA_ERROR_INVALID_VALUE;
   queue(s, [=] { std::memset(reinterpret_cast<void*>(p), value, n); });
+  return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemsetD32Async(CUdeviceptr p, unsigned value, size_t n, CUstream s) {
+  const Lock lock(state().mutex);
+  if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
+  if (!owns(p, 4 * n) || p % 4 != 0) return CUDA_ERROR_INVALID_VALUE;
+  queue(s, [=] { std::fill_n(reinterpret_cast<unsigned*>(p), n, value); });
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemHostAlloc(void** p, size_t bytes, unsigned) {
