@@ -253,7 +253,7 @@ run() {
   describe
   step info "$(left 30)" "$bin/catena" info
   table_steps
-  step device "$(left 60)" "$bin/cuda-device-test"
+  step device "$(left 90)" "$bin/cuda-device-test"
   step steps_mnist "$(left 30)" "$bin/catena-bench" --workload mnist_mlp --backend cuda --iters 2
   [ -n "$short" ] || benchmarks
   figure failed "$failed"
