@@ -127,9 +127,10 @@ extern const Text kPoolingLastKernels;
 extern const Text kSoftmaxKernels;
 extern const Text kWidenKernels;
 inline constexpr const Text* kTexts[] = {
-    &kBiasKernels,    &kChannelsLastKernels, &kConvKernels,    &kNormLastKernels, &kDnnNormKernels,
-    &kFaultKernels,   &kLossKernels,         &kLrnKernels,     &kMoveKernels,     &kNoiseKernels,
-    &kNormKernels,    &kPoolingKernels,      &kPoolingLastKernels, &kSoftmaxKernels, &kWidenKernels,
+    &kBiasKernels,        &kChannelsLastKernels, &kConvKernels,  &kNormLastKernels,
+    &kDnnNormKernels,     &kFaultKernels,        &kLossKernels,  &kLrnKernels,
+    &kMoveKernels,        &kNoiseKernels,        &kNormKernels,  &kPoolingKernels,
+    &kPoolingLastKernels, &kSoftmaxKernels,      &kWidenKernels,
 };
 
 using RegisterFn = ctn_status (*)(const ctn_host* host, ctn_plugin plugin);
