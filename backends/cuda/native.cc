@@ -47,7 +47,7 @@ CUfunction Native::find(Device& d, std::string_view function, Arguments argument
     add(&a == arguments.begin() ? "<" : ", ");
     add(a);
   }
-  add(">");
+  if (arguments.size() != 0) add(">");
   const std::string_view name(text, n);
   const size_t slot = std::hash<std::string_view>()(name) + static_cast<size_t>(d.index);
   for (size_t k = 0; k < kProbes; ++k) {

@@ -42,8 +42,8 @@ class Native {
   using Arguments = std::initializer_list<std::string_view>;
 
   explicit Native(const Text& text) : text_(text) {}
-  // "function<arguments>", whose parameter is a struct of that name. Each is a module of its own: a
-  // text has dozens, of which a program uses few.
+  // "function<arguments>", or "function", whose parameter is a struct of that name. Each is a
+  // module of its own: a text has dozens, of which a program uses few.
   CUfunction find(Device& d, std::string_view function, Arguments arguments, const char* parameter);
 
  private:
