@@ -18,7 +18,7 @@ CUfunction find(Native& kernels, int device, const char* type = "f32") {
 }  // namespace
 
 TEST_CASE("a kernel is loaded once on a device, and found again without memory") {
-  auto* const kernels = new Native(kBiasKernels);
+  static auto* const kernels = new Native(kBiasKernels);
   const CUfunction first = find(*kernels, 0), other = find(*kernels, 1);
   const CUfunction wide = find(*kernels, 0, "f64");
   CHECK(first != other);
@@ -35,18 +35,18 @@ TEST_CASE("a kernel is loaded once on a device, and found again without memory")
 }
 
 TEST_CASE("threads that ask for a kernel at once get the same one") {
-  auto* const kernels = new Native(kBiasKernels);
+  static auto* const kernels = new Native(kBiasKernels);
   CUfunction got[4] = {};
   {
     std::vector<std::jthread> threads;
-    for (CUfunction& f : got) threads.emplace_back([&f, kernels] { f = find(*kernels, 0); });
+    for (CUfunction& f : got) threads.emplace_back([&f] { f = find(*kernels, 0); });
   }
   for (const CUfunction f : got) CHECK(f == got[0]);
   CHECK(got[0] != nullptr);
 }
 
 TEST_CASE("a kernel that is no sample of its text, or has too long a name, is an error") {
-  auto* const kernels = new Native(kBiasKernels);
+  static auto* const kernels = new Native(kBiasKernels);
   auto& d = catena::cuda::device(0);
   CHECK_THROWS_WITH_AS(kernels->find(d, "subtract_bias", {"f32"}, "Bias"),
                        doctest::Contains("subtract_bias<f32> is no sample of the text bias"),
