@@ -1,6 +1,6 @@
-// Plans of convolutions: see conv_plan.h. By default all follows from the shape, and for a forward
-// pass of one image from whether there are threads to share it. Where `autotune` is on, oneDNN's
-// Winograd kernels are timed beside the direct ones, once for each kind of call.
+// Plans of convolutions: see conv_plan.h. By default all follows from the shape, and from whether
+// there are threads to share the work. Where `autotune` is on, oneDNN's Winograd kernels are timed
+// beside the direct ones, once for each kind of call.
 #include <intel64/conv_plan.h>
 #include <intel64/decisions.h>
 #include <intel64/locks.h>
@@ -111,15 +111,17 @@ Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t
 }
 
 // One image is cut by filters, or for the gradient of x by channels. For filters of several
-// elements oneDNN adds in the same order with few of them as with all, but slower: a thread alone
-// takes all of them at once, for equal bits.
+// elements oneDNN adds in the same order however much it does at once, but slower where that is
+// little: a thread alone does all at once, for equal bits.
 ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g, bool shared) const {
   constexpr double kLeastMacsOfPart = 4e6;
   const bool data = direction_ == Direction::kData;
   const int64_t most = direction_ == Direction::kForward || g.taps > 1 ? 4 : 2;
   const int64_t block = channel_block(), width = data ? g.channels : g.filters;
-  const bool whole = direction_ != Direction::kWeights && g.taps > 1 && !shared;
-  if (s.x.shape(0) == 1 && g.groups == 1 && width % block == 0 && !whole) {
+  const int64_t images = s.x.shape(0);
+  if (direction_ != Direction::kWeights && g.taps > 1 && !shared)
+    return {"direct", Algorithm::kDirect, {images, images}};
+  if (images == 1 && g.groups == 1 && width % block == 0) {
     Parts cuts{width / block, 1};
     cuts.each = (cuts.images + most - 1) / most;
     const double of_block = g.macs / static_cast<double>(cuts.images);

@@ -1,5 +1,5 @@
 // Work on images in parts that several threads may take: how many images make a part follows from
-// the shape alone, so that results do not depend on the number of threads.
+// the shape alone, where results would depend on it, so that they do not on the number of threads.
 #pragma once
 
 #include <catena/sdk/kernel.hpp>

@@ -124,7 +124,7 @@ TEST_CASE("groups are convolutions of their channels") {
   };
   constexpr int64_t kGroups = 3;
   for (const Case& c : {Case{"convolution_2d", 6, 9}, Case{"deconvolution_2d", 9, 6}}) {
-    CAPTURE(c.op);
+    CAPTURE(std::string(c.op));
     Bench bench;
     const bool transposed = c.in > c.out;
     const Values x = waves({2, c.in, 5, 4});

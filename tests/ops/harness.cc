@@ -7,7 +7,7 @@
 
 namespace ops_test {
 
-#define OK(call) REQUIRE_MESSAGE((call) == CTN_OK, ctn_error_message())
+#define OK(call) REQUIRE_MESSAGE((call) == CTN_OK, std::string(ctn_error_message()))
 
 namespace {
 

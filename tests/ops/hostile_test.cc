@@ -183,7 +183,7 @@ ctn_variable filled(Bench& bench, const Input& in) {
 }
 
 void check_row(const Row& row) {
-  CAPTURE(row.op);
+  CAPTURE(std::string(row.op));
   Bench bench;
   std::vector<ctn_variable> in, out(static_cast<size_t>(row.outputs), nullptr);
   for (const Input& i : row.inputs) in.push_back(filled(bench, i));

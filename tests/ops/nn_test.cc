@@ -22,7 +22,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 
 ctn_str str(std::string_view s) { return {s.data(), s.size()}; }
 
-#define OK(call) REQUIRE_MESSAGE((call) == CTN_OK, ctn_error_message())
+#define OK(call) REQUIRE_MESSAGE((call) == CTN_OK, std::string(ctn_error_message()))
 
 ctn_attr number(std::string_view name, double f) {
   ctn_attr a{str(name), {CTN_FLOAT, 0, {}}};

@@ -15,7 +15,7 @@ namespace {
 
 ctn_str str(std::string_view s) { return {s.data(), s.size()}; }
 
-#define OK(call) REQUIRE_MESSAGE((call) == CTN_OK, ctn_error_message())
+#define OK(call) REQUIRE_MESSAGE((call) == CTN_OK, std::string(ctn_error_message()))
 
 // Where it was built, or CATENA_TOY_PLUGIN: the program may have been carried to another machine.
 std::string toy_plugin() {
