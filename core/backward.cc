@@ -189,7 +189,6 @@ class Pass {
 
   // What the table has for `v`, which leaves it unless it was asked for.
   Ref<Variable> from_table(const Variable& v) {
-    if (table_.empty()) return nullptr;
     const auto found = table_.find(const_cast<Variable*>(&v));
     if (found == table_.end()) return nullptr;
     if (targets_.count(&v)) return found->second;
@@ -202,7 +201,12 @@ class Pass {
   Ref<Variable> take(Node& node, int32_t k) {
     Ref<Variable> g;
     if (claimed(node.pass)) g = Ref<Variable>::take(std::exchange(node.pending[k], nullptr));
-    const Variable* y = node.out[k];
+    if (table_.empty()) return g;
+    const Variable* y = nullptr;
+    {
+      SpinGuard guard(node.gate);  // another thread may be giving that output up
+      y = node.out[k];
+    }
     if (!y) return g;
     Ref<Variable> more = from_table(*y);
     return more ? summed(std::move(g), std::move(more)) : g;

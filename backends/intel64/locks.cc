@@ -31,8 +31,11 @@ std::mutex& process_lock(Lock kind, const void* object) {
 }
 
 void hold_locks_over_forks() {
+  static bool held = false;  // twice, a fork would wait for itself
+  if (held) return;
   if (pthread_atfork(lock_all, unlock_all, unlock_all) != 0)
     sdk::fail(CTN_ENOMEM, "no memory to register for fork()");
+  held = true;
 }
 
 }  // namespace catena::intel64

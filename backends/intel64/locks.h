@@ -20,7 +20,7 @@ enum class Lock {
 // Objects behind one kind of lock, told apart by address, seldom wait for each other.
 std::mutex& process_lock(Lock kind, const void* object = nullptr);
 
-// Called once. Throws sdk::Error.
+// As the plugin is loaded, also once more after a failure. Throws sdk::Error.
 void hold_locks_over_forks();
 
 // What was found out before, behind a lock. All is forgotten when it becomes too much. Never freed
