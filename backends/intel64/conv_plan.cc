@@ -1,6 +1,6 @@
 // Plans of convolutions: see conv_plan.h. By default all follows from the shape, and from whether
 // there are threads to share the work. Where `autotune` is on, oneDNN's Winograd kernels are timed
-// beside the direct ones, once for each kind of call.
+// beside the direct ones and ours, once for each kind of call.
 #include <intel64/conv_plan.h>
 #include <intel64/decisions.h>
 #include <intel64/locks.h>
@@ -58,25 +58,6 @@ bool suits_winograd(const ConvSides& s, const ConvGeometry& g) {
          all(g.stride, 1) && all(g.dilate, 0) && g.channels % 16 == 0 && g.filters % 16 == 0;
 }
 
-ConvGeometry::ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvSides& s)
-    : groups(c.i(role.groups)),
-      channels(s.w.shape(1)),
-      filters(s.w.shape(0) / groups),
-      taps(s.w.shape(2) * s.w.shape(3)) {
-  const auto step = c.pair(role.stride), pad = c.pair(role.pad), apart = c.pair(role.dilate);
-  macs = static_cast<double>(s.y.size()) * static_cast<double>(channels);
-  for (int k = 0; k < 2; ++k) {
-    const auto at = static_cast<size_t>(k);
-    const int64_t reach =
-        (s.y.shape(2 + k) - 1) * step[at] + (s.w.shape(2 + k) - 1) * apart[at] + 1;
-    stride.push_back(step[at]);
-    dilate.push_back(apart[at] - 1);
-    low.push_back(pad[at]);
-    high.push_back(std::max<int64_t>(0, reach - s.x.shape(2 + k) - pad[at]));
-    macs *= static_cast<double>(s.w.shape(2 + k));
-  }
-}
-
 // size: images or blocks.
 Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
                        bool bias) const {
@@ -112,28 +93,35 @@ Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t
 
 // One image is cut by filters, or for the gradient of x by channels. For filters of several
 // elements oneDNN adds in the same order however much it does at once, but slower where that is
-// little: a thread alone does all at once, for equal bits.
-ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g, bool shared) const {
+// little: there each thread does its share at once, for equal bits.
+ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g,
+                                  int64_t threads) const {
   constexpr double kLeastMacsOfPart = 4e6;
   const bool data = direction_ == Direction::kData;
-  const int64_t most = direction_ == Direction::kForward || g.taps > 1 ? 4 : 2;
+  const bool same_bits = direction_ != Direction::kWeights && g.taps > 1;
+  const int64_t fixed = direction_ == Direction::kForward || g.taps > 1 ? 4 : 2;
+  const int64_t most = same_bits ? threads : fixed;
   const int64_t block = channel_block(), width = data ? g.channels : g.filters;
   const int64_t images = s.x.shape(0);
-  if (direction_ != Direction::kWeights && g.taps > 1 && !shared)
-    return {"direct", Algorithm::kDirect, {images, images}};
+  if (same_bits && threads == 1) return {"direct", Algorithm::kDirect, {images, images}};
   if (images == 1 && g.groups == 1 && width % block == 0) {
     Parts cuts{width / block, 1};
     cuts.each = (cuts.images + most - 1) / most;
     const double of_block = g.macs / static_cast<double>(cuts.images);
     const auto suits = [&] {
-      return std::has_single_bit(static_cast<uint64_t>(cuts.count())) &&
+      return (same_bits || std::has_single_bit(static_cast<uint64_t>(cuts.count()))) &&
              of_block * static_cast<double>(cuts.each) >= kLeastMacsOfPart;
     };
     while (cuts.count() > 1 && !suits()) ++cuts.each;
     if (cuts.count() > 1)
       return {"direct", Algorithm::kDirect, cuts, data ? Cut::kChannels : Cut::kFilters};
   }
-  return {"direct", Algorithm::kDirect, default_parts(s, g, kMostParts)};
+  Parts parts = default_parts(s, g, kMostParts);
+  const int64_t image = (s.x.size() + s.y.size()) / images,
+                share = (images + threads - 1) / threads;
+  while (same_bits && parts.each < share && parts.each * image < s.w.size())
+    parts.each = std::min(share, 2 * parts.each);
+  return {"direct", Algorithm::kDirect, parts};
 }
 
 // The format of all filters, of which parts have a share each; false if theirs cannot be joined.
@@ -185,6 +173,14 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
   const bool bias = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
   parts_ = choice.parts;
   cut_ = choice.cut;
+  rows_.reset();
+  if (cut_ == Cut::kRows) {
+    rows_.emplace(direction_, s, g);
+    parts_ = {rows_->parts(), 1};
+    filters_ = describe(s.w.shape(), s.w.dtype(), rows_->filter_layout());
+    scratch_ = 0;
+    return;
+  }
   full_ = conv_of(s, g, choice.algorithm, parts_.each, bias);
   last_.reset();
   if (parts_.rest() != 0) last_ = conv_of(s, g, choice.algorithm, parts_.rest(), bias);
@@ -199,6 +195,7 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
 
 bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
                            const ConvGeometry& g) {
+  if (RowConv::suits(role.direction, s, g)) return true;
   std::vector<int64_t> key = {static_cast<int64_t>(role.direction), g.groups, c.has(2)};
   for (const sdk::Tensor& t : {s.x, s.w, s.y})
     key.insert(key.end(), t.shape().begin(), t.shape().end());
@@ -210,7 +207,7 @@ bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvS
   try {
     ConvPlan p;
     p.direction_ = role.direction;
-    p.build(c, s, g, p.direct(s, g, true));
+    p.build(c, s, g, p.direct(s, g, kMostParts));
     compiled = !p.full_->primitive.is_reference();
     if (p.last_) compiled = compiled && !p.last_->primitive.is_reference();
   } catch (const sdk::Error& e) {
@@ -225,11 +222,13 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   epilogue_ = Epilogue::of(c);
   const ConvSides s(c, direction_);
   const ConvGeometry g(c, role, s);
-  const bool shared = sdk::api().context_threads(c.context()) > 1;
+  const int64_t threads = sdk::api().context_threads(c.context());
   const Parts many = default_parts(s, g, kMostParts), few = default_parts(s, g, kMostLargeParts);
-  const Choice choices[] = {direct(s, g, shared),
-                            {"winograd", Algorithm::kWinograd, many},
-                            {"winograd, large parts", Algorithm::kWinograd, few}};
+  std::vector<Choice> choices = {direct(s, g, threads),
+                                 {"winograd", Algorithm::kWinograd, many},
+                                 {"winograd, large parts", Algorithm::kWinograd, few}};
+  if (RowConv::suits(direction_, s, g))
+    choices.insert(choices.begin(), {"rows", Algorithm::kDirect, {}, Cut::kRows});
   if (sdk::config(c.context(), "autotune") && suits_winograd(s, g))
     build_fastest(c, s, g, choices);
   else
@@ -276,6 +275,12 @@ int64_t ConvPlan::filter_floats() const {
 
 void ConvPlan::run(int64_t part, const void* x, const void* w, const void* y, const void* b,
                    void* scratch) const {
+  if (rows_) {
+    const bool data = direction_ == Direction::kData;
+    const auto floats = [](const void* p) { return static_cast<const float*>(p); };
+    float* to = const_cast<float*>(floats(data ? x : y));
+    return rows_->run(part, floats(data ? y : x), floats(w), to, floats(b), epilogue_);
+  }
   static constexpr int kRoles[][3] = {
       {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
       {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
@@ -347,12 +352,13 @@ class Room {
 }  // namespace
 
 // Of all parts one after the other.
-double ConvPlan::seconds(ctn_context ctx, ctn_device device) const {
-  const auto parts = static_cast<size_t>(parts_.count());
-  const Room x(ctx, device, full_->x.get_size() * parts),
-      y(ctx, device, full_->y.get_size() * parts);
-  const Room w(ctx, device, filters_.get_size()), b(ctx, device, full_->b.get_size() * parts);
-  const Room scratch(ctx, device, scratch_);
+double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
+  const auto room = [&](size_t bytes) { return Room(c.context(), c.in(0).device(), bytes); };
+  const auto whole = [&](const sdk::Tensor& t) {
+    return room(images(t, t.shape(0), t.shape(1)).get_size());
+  };
+  const Room x = whole(s.x), y = whole(s.y), w = room(filters_.get_size());
+  const Room b = room(static_cast<size_t>(s.w.shape(0)) * sizeof(float)), scratch = room(scratch_);
   double least = 1e30;
   for (int round = 0; round < 3; ++round) {  // the first one compiles
     const auto start = std::chrono::steady_clock::now();
@@ -390,7 +396,7 @@ void ConvPlan::build_fastest(const sdk::Call& c, const ConvSides& s, const ConvG
   double least = 0;
   for (const Choice& choice : choices) {
     if (!build_decided(c, s, g, {&choice, 1}, choice.name)) continue;
-    const double took = seconds(c.context(), c.in(0).device());
+    const double took = seconds(c, s);
     if (best && took >= least) continue;
     best = &choice;
     least = took;

@@ -1,10 +1,9 @@
 // What is decided once for a convolution of certain shapes: layouts, formats of filters, parts and
-// algorithm; and running a part. The three directions are those of onednn.h: y from x and W, x from
-// y and W, W from x and y.
+// algorithm; and running a part.
 #pragma once
 
-#include <catena/sdk/call.hpp>
-
+#include <intel64/conv_geometry.h>
+#include <intel64/conv_rows.h>
 #include <intel64/epilogue.h>
 #include <intel64/layouts.h>
 #include <intel64/onednn.h>
@@ -13,33 +12,6 @@
 #include <optional>
 
 namespace catena::intel64 {
-
-// Where an op keeps its attributes, and which of x, W and y is its output.
-struct ConvRole {
-  Direction direction;
-  int stride, pad, dilate, groups;
-};
-
-// The convolution of x with W to y that a call computes one of.
-struct ConvSides {
-  sdk::Tensor x, w, y;
-  ConvSides(const sdk::Call& c, Direction d)
-      : x(d == Direction::kData ? c.out(0) : c.in(0)),
-        w(d == Direction::kWeights ? c.out(0) : c.in(1)),
-        y(d == Direction::kForward ? c.out(0)
-          : d == Direction::kData  ? c.in(0)
-                                   : c.in(1)) {}
-};
-
-struct ConvGeometry {
-  int64_t groups, channels, filters;  // channels and filters of one group
-  int64_t taps;                       // elements of a filter for one channel
-  double macs;
-  MdDims stride, dilate, low, high;
-
-  ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvSides& s);
-  bool depthwise() const { return groups > 1 && channels == 1 && filters == 1; }
-};
 
 // Whether `autotune` times Winograd's kernels for it.
 bool suits_winograd(const ConvSides& s, const ConvGeometry& g);
@@ -73,7 +45,8 @@ class ConvPlan {
 
  private:
   // Parts are images; where there is one, blocks of y's channels or of x's, which are those of W.
-  enum class Cut { kImages, kFilters, kChannels };
+  // kRows: those of RowConv, whatever the rest of a choice says.
+  enum class Cut { kImages, kFilters, kChannels, kRows };
   struct Choice {
     const char* name;  // in files of decisions: never another one for the same thing
     Algorithm algorithm;
@@ -86,12 +59,12 @@ class ConvPlan {
                      std::span<const Choice> choices, std::string_view decided);
   void build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      std::span<const Choice> choices);
-  double seconds(ctn_context ctx, ctn_device device) const;
+  double seconds(const sdk::Call& c, const ConvSides& s) const;
   Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
                bool bias) const;
   bool find_whole_filters(const ConvSides& s, const ConvGeometry& g);
   void find_steps(const ConvSides& s);
-  Choice direct(const ConvSides& s, const ConvGeometry& g, bool shared) const;
+  Choice direct(const ConvSides& s, const ConvGeometry& g, int64_t threads) const;
   Parts default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const;
   const Conv& conv(int64_t part) const {
     return parts_.rest() != 0 && part == parts_.count() - 1 ? *last_ : *full_;
@@ -108,6 +81,7 @@ class ConvPlan {
   Parts parts_;
   std::optional<Conv> full_, last_;  // of a part, of the last one where that is smaller
   std::optional<Slice> full_slice_, last_slice_;
+  std::optional<RowConv> rows_;  // in place of these
   Cut cut_ = Cut::kImages;
   Md filters_;  // of all parts
   size_t scratch_ = 0;

@@ -28,7 +28,20 @@ Variable norm(Input x, const Inputs& in, size_t k = 3) {
 const std::vector<Shape> kNorm = {{5, 32, 12, 14}, {48, 32, 3, 3}, {48}, {48}, {48}, {48}, {48},
                                   {5, 48, 12, 14}};
 
+const std::vector<Shape> kTiles = {{5, 32, 12, 14}, {64, 32, 3, 3}, {64}, {64}, {64}, {64}, {64},
+                                   {5, 64, 12, 14}};
+
 const Row kRows[] = {
+    {"tiles, relu", kTiles, [](const Inputs& in) { return F::relu(conv(in)); }, 1},
+    {"tiles, normalization", kTiles, [](const Inputs& in) { return norm(conv(in), in); }, 1},
+    {"tiles, a sum", kTiles, [](const Inputs& in) { return conv(in) + in[7]; }, 1},
+    {"tiles, normalization, a sum, relu", kTiles,
+     [](const Inputs& in) { return F::relu(norm(conv(in), in) + in[7]); }, 3},
+    {"tiles, no bias, relu", kTiles,
+     [](const Inputs& in) {
+       return F::relu(F::convolution_2d(in_blocks(in[0]), in[1], {.pad = 1}));
+     },
+     1},
     {"relu",
      {{3, 32, 12, 14}, {48, 32, 3, 3}, {48}},
      [](const Inputs& in) { return F::relu(conv(in)); },

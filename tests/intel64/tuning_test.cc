@@ -51,7 +51,9 @@ struct Run {
   Floats bits;  // y and the gradients
 };
 
-Run run(bool autotune, const File* from, const File* to = nullptr, int threads = 1) {
+// side: of the images; with 18 there are no loops of ours.
+Run run(bool autotune, const File* from, const File* to = nullptr, int threads = 1,
+        int64_t side = 18) {
   Run r;
   std::function<void(int, std::string_view, std::string_view)> log = [&](int, std::string_view,
                                                                          std::string_view text) {
@@ -65,7 +67,7 @@ Run run(bool autotune, const File* from, const File* to = nullptr, int threads =
       .device = "intel64", .threads = threads, .log = &log, .log_level = CTN_LOG_DEBUG});
   if (from) ctx.load_tuning(from->path);
   const using_config scope("autotune", autotune);
-  const Variable x = filled({4, 32, 16, 16}, 1), w = filled({32, 32, 3, 3}, 2);
+  const Variable x = filled({4, 32, side, side}, 1), w = filled({32, 32, 3, 3}, 2);
   const Variable b = filled({32}, 3);
   Variable y = F::convolution_2d(x, w, b, {.pad = 1});
   y.set_grad(filled(y.shape(), 4));
@@ -121,6 +123,18 @@ TEST_CASE("what a file says is followed, and only where autotune is on") {
   CHECK(winograd.bits != direct.bits);
 }
 
+TEST_CASE("our loops are one of the choices, but for gradients of filters") {
+  if (!has_winograd()) return;
+  const File file;
+  CHECK(run(true, nullptr, &file, 1, 16).timed == 3);
+  for (const char* choice : {"\twinograd, large parts\n", "\twinograd\n", "\tdirect\n"})
+    if (file.text().find(choice) != std::string::npos) file.replace(choice, "\trows\n");
+  const Run rows = run(true, &file, nullptr, 1, 16);
+  CHECK(rows.timed == 1);
+  CHECK(rows.replayed == 2);
+  CHECK(rows.choices.find(": rows") != std::string::npos);
+}
+
 TEST_CASE("decisions of another machine, oneDNN or number of threads are kept, not used") {
   if (!has_winograd()) return;
   const File file, merged;
@@ -142,7 +156,7 @@ TEST_CASE("a choice that nobody knows is timed anew") {
   file.replace(" groups 1", " groups 1 ");  // no such call
   CHECK(run(true, &file).timed == first.timed);
   run(true, nullptr, &file);
-  for (const char* choice : {"\twinograd, large parts\n", "\twinograd\n", "\tdirect\n"})
+  for (const char* choice : {"\twinograd, large parts\n", "\twinograd\n", "\tdirect\n", "\trows\n"})
     if (file.text().find(choice) != std::string::npos) file.replace(choice, "\tmagic\n");
   CHECK(run(true, &file, &after).timed == first.timed);
   CHECK(after.text().find("magic") == std::string::npos);

@@ -155,6 +155,72 @@ void products(float* w0, float* w1, bool first, const float* x, const float* y0,
   }
 }
 
+#if CTN_BLOCK == 16
+// One element of a filter for all channels, at kT positions less those that lie beyond the image.
+template <int kT, bool kLeft, bool kRight>
+[[gnu::always_inline]] inline void add_tap(V (&a)[kT], V (&b)[kT], const float* x, const float* w0,
+                                           const float* w1) {
+  for (int c = 0; c < kB; ++c) {
+    const V u = load(w0 + c * kB), v = load(w1 + c * kB);
+#pragma GCC unroll 14
+    for (int p = kLeft; p < kT - kRight; ++p) {
+      const V all = all_of(x[p * kB + c]);
+      a[p] = fused(all, u, a[p]);
+      b[p] = fused(all, v, b[p]);
+    }
+  }
+}
+
+// kT positions of two blocks in registers. kLeft, kRight: at the border.
+template <int kT, bool kLeft, bool kRight>
+void tile(const BlockRow& r, int64_t at) {
+  V a[kT] = {}, b[kT] = {};
+  const float *x = r.x + at, *w0 = r.w0, *w1 = r.w1;
+  for (int p = 0; p < kT; ++p) __builtin_prefetch(r.ahead + at + p * kB);
+  for (int64_t k = 0; k < r.rows; ++k) {
+    add_tap<kT, kLeft, false>(a, b, x - kB, w0, w1);
+    add_tap<kT, false, false>(a, b, x, w0 + r.tap, w1 + r.tap);
+    add_tap<kT, false, kRight>(a, b, x + kB, w0 + 2 * r.tap, w1 + 2 * r.tap);
+    x += r.width * kB;
+    w0 += 3 * r.tap;
+    w1 += 3 * r.tap;
+  }
+  float *y0 = r.y0 + at, *y1 = r.y1 + at;
+#pragma GCC unroll 14
+  for (int p = 0; p < kT; ++p) {
+    store(y0 + p * kB, r.first ? a[p] : load(y0 + p * kB) + a[p]);
+    store(y1 + p * kB, r.first ? b[p] : load(y1 + p * kB) + b[p]);
+  }
+}
+
+template <int kT>
+void tiles(const BlockRow& r) {
+  constexpr int64_t kStep = kT * kB;
+  const int64_t end = r.width * kB;
+  if (end == kStep) return tile<kT, true, true>(r, 0);
+  tile<kT, true, false>(r, 0);
+  for (int64_t at = kStep; at < end - kStep; at += kStep) tile<kT, false, false>(r, at);
+  tile<kT, false, true>(r, end - kStep);
+}
+
+void row(const BlockRow* r) {
+  if (r->width % 14 == 0) return tiles<14>(*r);
+  if (r->width % 8 == 0) return tiles<8>(*r);
+  tiles<7>(*r);
+}
+constexpr auto* kRow = &row;
+#else
+constexpr void (*kRow)(const BlockRow*) = nullptr;
+#endif
+
+void finish(float* y, const float* b, bool relu, int64_t n) {
+  const V bias = load(b);
+  for (int64_t i = 0; i < n * kB; i += kB) {
+    const V v = load(y + i) + bias;
+    store(y + i, relu ? (v < 0.0f ? V{} : v) : v);
+  }
+}
+
 V square_root(V v) {
   float all[kB];
   store(all, v);
@@ -227,8 +293,8 @@ bool within(const int32_t* index, int64_t n, int32_t end) {
 
 }  // namespace
 
-constexpr BlockLoops kBlockLoops = {kB,       moments,   affine,          dots,      slope,
-                                    max,      sum,       spread,          spread_at, scale,
-                                    products, normalize, normalize_slope, within};
+constexpr BlockLoops kBlockLoops = {kB,     moments,   affine,          dots,  slope,    max,
+                                    sum,    spread,    spread_at,       scale, products, kRow,
+                                    finish, normalize, normalize_slope, within};
 
 }  // namespace catena::intel64::CTN_ISA

@@ -34,6 +34,19 @@ struct BlockWindow {
   float k, factor;
 };
 
+// A row of sums over 3 x 3 elements of filters, for two blocks that are made of one. Beside a row
+// there are zeros.
+struct BlockRow {
+  float *y0, *y1;
+  const float* x;        // the first row that is within the image, of up to three
+  const float* ahead;    // a row that a later call reads
+  const float *w0, *w1;  // [row][column][channel][channel made] for that row and the next ones
+  int64_t width;         // has_tiles()
+  int64_t rows;          // within the image
+  int64_t tap;           // floats from a filter's element to the next
+  bool first;            // y = the sums; else they are added
+};
+
 struct BlockLoops {
   int64_t block;  // channels of one
   void (*moments)(BlockMoments* all, const float* x, int64_t n);
@@ -57,6 +70,10 @@ struct BlockLoops {
   // if `first`); places in floats.
   void (*products)(float* w0, float* w1, bool first, const float* x, const float* y0,
                    const float* y1, const int32_t* at_x, const int32_t* at_y, int64_t n);
+  // Null where the registers do not hold a tile.
+  void (*row)(const BlockRow* r);
+  // y[i] += b for each channel; what is negative becomes 0, if `relu`
+  void (*finish)(float* y, const float* b, bool relu, int64_t n);
   // For all blocks of n positions: scale = k + factor * (window sum of x^2), y = x * scale^-0.75
   void (*normalize)(float* y, float* scale, const float* x, const BlockWindow* w, int64_t n);
   // gx = gy * scale^-0.75 - factor * x * (window sum of gy * x * scale^-1.75)
@@ -72,6 +89,9 @@ extern const BlockLoops kBlockLoops;
 namespace avx512 {
 extern const BlockLoops kBlockLoops;
 }
+
+// Whether rows of so many positions fall into tiles of 14, 8 or 7.
+inline bool has_tiles(int64_t width) { return width % 14 == 0 || width % 8 == 0 || width == 7; }
 
 // Those for channel_block().
 const BlockLoops& block_loops();
