@@ -104,7 +104,7 @@ class Pass {
       sums.emplace_back(v, old ? add_variables(*old, *g) : Ref<Variable>::share(g));
     };
     for (Variable* v : leaves_) {
-      Ref<Variable> g = from_table(*v);
+      Ref<Variable> g = from_table(v);
       if (g) v->pending = summed(Ref<Variable>::take(v->pending), std::move(g)).detach();
       sum(v, v->pending);
     }
@@ -187,11 +187,11 @@ class Pass {
     return old;
   }
 
-  // What the table has for `v`, which leaves it unless it was asked for.
-  Ref<Variable> from_table(const Variable& v) {
-    const auto found = table_.find(const_cast<Variable*>(&v));
+  // What the table has for `v`, which may be gone; it leaves the table unless it was asked for.
+  Ref<Variable> from_table(const Variable* v) {
+    const auto found = table_.find(const_cast<Variable*>(v));
     if (found == table_.end()) return nullptr;
-    if (targets_.count(&v)) return found->second;
+    if (targets_.count(v)) return found->second;
     Ref<Variable> g = std::move(found->second);
     table_.erase(found);
     return g;
@@ -204,11 +204,11 @@ class Pass {
     if (table_.empty()) return g;
     const Variable* y = nullptr;
     {
-      SpinGuard guard(node.gate);  // another thread may be giving that output up
+      SpinGuard guard(node.gate);  // another thread may be giving up one of several outputs
       y = node.out[k];
     }
     if (!y) return g;
-    Ref<Variable> more = from_table(*y);
+    Ref<Variable> more = from_table(y);
     return more ? summed(std::move(g), std::move(more)) : g;
   }
 

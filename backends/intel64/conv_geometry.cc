@@ -16,12 +16,17 @@ ConvGeometry::ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvS
     const auto at = static_cast<size_t>(k);
     const int64_t reach =
         (s.y.shape(2 + k) - 1) * step[at] + (s.w.shape(2 + k) - 1) * apart[at] + 1;
+    window.push_back(s.w.shape(2 + k));
     stride.push_back(step[at]);
     dilate.push_back(apart[at] - 1);
     low.push_back(pad[at]);
     high.push_back(std::max<int64_t>(0, reach - s.x.shape(2 + k) - pad[at]));
     macs *= static_cast<double>(s.w.shape(2 + k));
   }
+}
+
+bool ConvGeometry::is_dense_3x3() const {
+  return groups == 1 && window == MdDims{3, 3} && stride == MdDims{1, 1} && dilate == MdDims{0, 0};
 }
 
 }  // namespace catena::intel64

@@ -31,10 +31,13 @@ struct ConvGeometry {
   int64_t groups, channels, filters;  // channels and filters of one group
   int64_t taps;                       // elements of a filter for one channel
   double macs;
+  MdDims window;  // height and width of a filter
   MdDims stride, dilate, low, high;
 
   ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvSides& s);
   bool depthwise() const { return groups > 1 && channels == 1 && filters == 1; }
+  // 3 x 3 filters of one group, one by one over neighbours.
+  bool is_dense_3x3() const;
 };
 
 }  // namespace catena::intel64

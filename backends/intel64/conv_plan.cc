@@ -52,15 +52,12 @@ size_t scratch_of(const Conv& part) { return (part.primitive.scratch_bytes() + 6
 
 }  // namespace
 
-bool suits_winograd(const ConvSides& s, const ConvGeometry& g) {
-  const auto all = [](const MdDims& d, int64_t value) { return d[0] == value && d[1] == value; };
-  return channel_block() == 16 && g.groups == 1 && s.w.shape(2) == 3 && s.w.shape(3) == 3 &&
-         all(g.stride, 1) && all(g.dilate, 0) && g.channels % 16 == 0 && g.filters % 16 == 0;
+bool suits_winograd(const ConvGeometry& g) {
+  return channel_block() == 16 && g.is_dense_3x3() && g.channels % 16 == 0 && g.filters % 16 == 0;
 }
 
 // size: images or blocks.
-Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
-                       bool bias) const {
+Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size) const {
   const int64_t n = cut_ == Cut::kImages ? size : 1, width = size * channel_block();
   const int64_t filters = cut_ == Cut::kFilters ? width : s.w.shape(0);
   const int64_t channels = cut_ == Cut::kChannels ? width : s.w.shape(1);
@@ -68,7 +65,7 @@ Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, i
   ConvDesc desc{images(s.x, n, cut_ == Cut::kChannels ? channels : s.x.shape(1)),
                 describe_filters(w, g.groups, true),
                 images(s.y, n, cut_ == Cut::kFilters ? filters : s.y.shape(1)),
-                bias ? Md({filters}, Type::f32, Tag::x) : Md(),
+                bias_ ? Md({filters}, Type::f32, Tag::x) : Md(),
                 g.stride,
                 g.dilate,
                 g.low,
@@ -91,14 +88,18 @@ Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t
   return parts;
 }
 
-// One image is cut by filters, or for the gradient of x by channels. For filters of several
-// elements oneDNN adds in the same order however much it does at once, but slower where that is
-// little: there each thread does its share at once, for equal bits.
+// One image is cut by filters, or for the gradient of x by channels. Filters of several neighbours
+// oneDNN sums up in the same order however much it does at once, but slower where that is little:
+// there each thread does its share at once, for equal bits. Which kernel it has for wide windows
+// depends on how much that is; their parts, as those of other sums, follow the shape alone.
 ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g,
                                   int64_t threads) const {
   constexpr double kLeastMacsOfPart = 4e6;
+  constexpr int64_t kMostWindow = 5;
   const bool data = direction_ == Direction::kData;
-  const bool same_bits = direction_ != Direction::kWeights && g.taps > 1;
+  const bool narrow =
+      g.dilate == MdDims{0, 0} && g.window[0] <= kMostWindow && g.window[1] <= kMostWindow;
+  const bool same_bits = direction_ != Direction::kWeights && g.taps > 1 && narrow;
   const int64_t fixed = direction_ == Direction::kForward || g.taps > 1 ? 4 : 2;
   const int64_t most = same_bits ? threads : fixed;
   const int64_t block = channel_block(), width = data ? g.channels : g.filters;
@@ -170,20 +171,20 @@ void ConvPlan::find_steps(const ConvSides& s) {
 
 void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      const Choice& choice) {
-  const bool bias = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
   parts_ = choice.parts;
   cut_ = choice.cut;
   rows_.reset();
+  full_.reset();
+  last_.reset();
   if (cut_ == Cut::kRows) {
-    rows_.emplace(direction_, s, g);
+    rows_.emplace(direction_, s, g, sdk::api().context_threads(c.context()));
     parts_ = {rows_->parts(), 1};
     filters_ = describe(s.w.shape(), s.w.dtype(), rows_->filter_layout());
     scratch_ = 0;
     return;
   }
-  full_ = conv_of(s, g, choice.algorithm, parts_.each, bias);
-  last_.reset();
-  if (parts_.rest() != 0) last_ = conv_of(s, g, choice.algorithm, parts_.rest(), bias);
+  full_ = conv_of(s, g, choice.algorithm, parts_.each);
+  if (parts_.rest() != 0) last_ = conv_of(s, g, choice.algorithm, parts_.rest());
   const int64_t images = s.x.shape(0);
   if (!find_whole_filters(s, g))  // one format for all parts
     return build(c, s, g, {choice.name, choice.algorithm, {images, images}});
@@ -207,6 +208,7 @@ bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvS
   try {
     ConvPlan p;
     p.direction_ = role.direction;
+    p.bias_ = role.direction == Direction::kForward && c.has(2);
     p.build(c, s, g, p.direct(s, g, kMostParts));
     compiled = !p.full_->primitive.is_reference();
     if (p.last_) compiled = compiled && !p.last_->primitive.is_reference();
@@ -220,6 +222,7 @@ bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvS
 void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   direction_ = role.direction;
   epilogue_ = Epilogue::of(c);
+  bias_ = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
   const ConvSides s(c, direction_);
   const ConvGeometry g(c, role, s);
   const int64_t threads = sdk::api().context_threads(c.context());
@@ -228,8 +231,8 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
                                  {"winograd", Algorithm::kWinograd, many},
                                  {"winograd, large parts", Algorithm::kWinograd, few}};
   if (RowConv::suits(direction_, s, g))
-    choices.insert(choices.begin(), {"rows", Algorithm::kDirect, {}, Cut::kRows});
-  if (sdk::config(c.context(), "autotune") && suits_winograd(s, g))
+    choices.insert(choices.begin(), {.name = "rows", .cut = Cut::kRows});
+  if (sdk::config(c.context(), "autotune") && suits_winograd(g))
     build_fastest(c, s, g, choices);
   else
     build(c, s, g, choices[0]);
@@ -363,7 +366,7 @@ double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
   for (int round = 0; round < 3; ++round) {  // the first one compiles
     const auto start = std::chrono::steady_clock::now();
     for (int64_t k = 0; k < parts_.count(); ++k)
-      run(k, x.data(), w.data(), y.data(), b.data(), scratch.data());
+      run(k, x.data(), w.data(), y.data(), bias_ ? b.data() : nullptr, scratch.data());
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     least = std::min(least, took.count());
   }
@@ -387,8 +390,7 @@ bool ConvPlan::build_decided(const sdk::Call& c, const ConvSides& s, const ConvG
 // A decision that was loaded and cannot be followed counts as none.
 void ConvPlan::build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                              std::span<const Choice> choices) {
-  const bool bias = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
-  const std::string name = name_of(direction_, s, g, bias, epilogue_);
+  const std::string name = name_of(direction_, s, g, bias_, epilogue_);
   const std::string_view decided = find_decision(c.context(), name);
   if (!decided.empty() && build_decided(c, s, g, choices, decided))
     return tell(c.context(), name, decided, "as decided before");

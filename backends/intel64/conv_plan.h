@@ -14,7 +14,7 @@
 namespace catena::intel64 {
 
 // Whether `autotune` times Winograd's kernels for it.
-bool suits_winograd(const ConvSides& s, const ConvGeometry& g);
+bool suits_winograd(const ConvGeometry& g);
 
 class ConvPlan {
  public:
@@ -49,8 +49,8 @@ class ConvPlan {
   enum class Cut { kImages, kFilters, kChannels, kRows };
   struct Choice {
     const char* name;  // in files of decisions: never another one for the same thing
-    Algorithm algorithm;
-    Parts parts;
+    Algorithm algorithm = Algorithm::kDirect;
+    Parts parts = {};
     Cut cut = Cut::kImages;
   };
   void build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g, const Choice& choice);
@@ -60,8 +60,7 @@ class ConvPlan {
   void build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      std::span<const Choice> choices);
   double seconds(const sdk::Call& c, const ConvSides& s) const;
-  Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size,
-               bool bias) const;
+  Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size) const;
   bool find_whole_filters(const ConvSides& s, const ConvGeometry& g);
   void find_steps(const ConvSides& s);
   Choice direct(const ConvSides& s, const ConvGeometry& g, int64_t threads) const;
@@ -89,6 +88,7 @@ class ConvPlan {
   bool packs_ = false;
   uint64_t filter_key_ = 0;
   Epilogue epilogue_;
+  bool bias_ = false;  // numbers that are added for each filter
   Md plain_filters_;
   Primitive pack_;
 };

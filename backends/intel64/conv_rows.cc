@@ -7,37 +7,30 @@
 
 namespace catena::intel64 {
 
-namespace {
-
-constexpr int64_t kTaps = 9;
-
-bool all(const MdDims& d, int64_t value) { return d[0] == value && d[1] == value; }
-
-}  // namespace
-
 bool RowConv::suits(Direction direction, const ConvSides& s, const ConvGeometry& g) {
   if (direction == Direction::kWeights || channel_block() == 0 || !block_loops().row) return false;
   const int64_t block = channel_block(), pair = 2 * block;
   const bool data = direction == Direction::kData;
-  return g.groups == 1 && s.w.shape(2) == 3 && s.w.shape(3) == 3 && all(g.stride, 1) &&
-         all(g.dilate, 0) && all(g.low, 1) && all(g.high, 1) && has_tiles(s.x.shape(3)) &&
+  const MdDims borders{1, 1};
+  return g.is_dense_3x3() && g.low == borders && g.high == borders && has_tiles(s.x.shape(3)) &&
          g.channels % (data ? pair : block) == 0 && g.filters % (data ? block : pair) == 0;
 }
 
 // A part is some rows for two blocks that are made: all rows where those are parts enough.
-RowConv::RowConv(Direction direction, const ConvSides& s, const ConvGeometry& g)
+RowConv::RowConv(Direction direction, const ConvSides& s, const ConvGeometry& g, int64_t threads)
     : direction_(direction),
       height_(s.x.shape(2)),
       width_(s.x.shape(3)),
       rows_(s.x.shape(0) * height_) {
-  constexpr int64_t kParts = 16, kLeastRows = 7;
+  constexpr int64_t kPartsOfThread = 8, kLeastRows = 7;
   constexpr double kLeastMacs = 1e6;  // of a part
   const bool data = direction == Direction::kData;
   from_ = (data ? g.filters : g.channels) / channel_block();
   to_ = (data ? g.channels : g.filters) / channel_block();
   const int64_t pairs = to_ / 2;
   const auto paid = static_cast<int64_t>(g.macs / kLeastMacs) / pairs;
-  const int64_t cuts = std::max<int64_t>(1, std::min((kParts + pairs - 1) / pairs, paid));
+  const int64_t cuts =
+      std::max<int64_t>(1, std::min((threads * kPartsOfThread + pairs - 1) / pairs, paid));
   rows_of_part_ = std::max(kLeastRows, (rows_ + cuts - 1) / cuts);
 }
 
@@ -51,13 +44,13 @@ void RowConv::add_row(int64_t row, int64_t pair, int64_t block, const float* fro
                       float* to, bool first) const {
   const int64_t size = channel_block(), line = width_ * size, plane = height_ * line;
   const int64_t image = row / height_, r = row % height_;
-  const int64_t tap = size * size, filter = kTaps * tap;  // of one block from one
+  const int64_t taps = 9, tap = size * size, filter = taps * tap;  // of one block from one
   const int64_t above = r > 0 ? 1 : 0, below = r + 1 < height_ ? 1 : 0, skipped = 3 * (1 - above);
   const bool turned = direction_ == Direction::kData;
   const float* x = from + (image * from_ + block) * plane + r * line;
   float* y0 = to + (image * to_ + 2 * pair) * plane + r * line;
   const float* w0 = w + (turned ? block * to_ + 2 * pair : 2 * pair * from_ + block) * filter +
-                    (turned ? kTaps - 1 - skipped : skipped) * tap;
+                    (turned ? taps - 1 - skipped : skipped) * tap;
   const BlockRow sums = {.y0 = y0,
                          .y1 = y0 + plane,
                          .x = x - above * line,

@@ -12,7 +12,7 @@ namespace catena::intel64 {
 class RowConv {
  public:
   static bool suits(Direction direction, const ConvSides& s, const ConvGeometry& g);
-  RowConv(Direction direction, const ConvSides& s, const ConvGeometry& g);
+  RowConv(Direction direction, const ConvSides& s, const ConvGeometry& g, int64_t threads);
 
   int64_t parts() const;
   uint64_t filter_layout() const;

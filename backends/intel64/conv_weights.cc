@@ -123,7 +123,7 @@ const char* supports_weights(const Call& c) {
     return "filters of one element";
   if (sdk::config(c.context(), "autotune") && to.positions() >= kWinograd) {
     const ConvSides s(c, kRole.direction);
-    if (suits_winograd(s, ConvGeometry(c, kRole, s))) return "autotune times other kernels";
+    if (suits_winograd(ConvGeometry(c, kRole, s))) return "autotune times other kernels";
   }
   return nullptr;
 }

@@ -35,8 +35,7 @@ constexpr Format kFormats[] = {
     {Tag::Goihw8g, Kind::kGrouped},     {Tag::IOhw16o16i, Kind::kChannel},
     {Tag::gIOhw16o16i, Kind::kGrouped},
 };
-constexpr uint64_t kImage16 = 1, kImage8 = 2, kFilter16 = 3, kFilter8 = 5;
-constexpr uint64_t kTurned16 = 4, kTurned8 = 6;
+constexpr uint64_t kImage16 = 1, kImage8 = 2, kFilter16 = 3, kTurned16 = 4, kFilter8 = 5;
 
 int64_t groups_of(uint64_t layout) {
   return std::max<int64_t>(1, static_cast<int64_t>(layout >> 16));
@@ -87,7 +86,7 @@ uint64_t image_layout(int64_t channels) {
 
 uint64_t filter_layout() { return channel_block() == 16 ? kFilter16 : kFilter8; }
 
-uint64_t turned_filter_layout() { return channel_block() == 16 ? kTurned16 : kTurned8; }
+uint64_t turned_filter_layout() { return kTurned16; }
 
 uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t groups) {
   const MdDims dims = dims_of(shape, groups);

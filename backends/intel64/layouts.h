@@ -19,7 +19,7 @@ uint64_t image_layout(int64_t channels);
 
 // Filters (O, I, H, W) in blocks of both channels, those of O innermost.
 uint64_t filter_layout();
-// The same with the channels of I innermost.
+// The same with the channels of I innermost; for blocks of 16.
 uint64_t turned_filter_layout();
 // The layout of filters of `groups` groups that oneDNN chose; kPlain if it has no number here.
 uint64_t filter_layout(const Md& chosen, std::span<const int64_t> shape, int64_t groups);

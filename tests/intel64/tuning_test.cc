@@ -135,6 +135,16 @@ TEST_CASE("our loops are one of the choices, but for gradients of filters") {
   CHECK(rows.choices.find(": rows") != std::string::npos);
 }
 
+TEST_CASE("a gradient of more channels than filters is timed in its own bounds") {
+  const Context ctx("intel64");
+  const using_config scope("autotune", true);
+  const Variable x = filled({1, 1024, 14, 14}, 1), w = filled({16, 1024, 3, 3}, 2);
+  Variable y = F::convolution_2d(x, w, {.pad = 1});
+  y.set_grad(filled(y.shape(), 3));
+  CHECK_NOTHROW(y.backward());
+  CHECK(x.grad().array().to_vector<float>().size() == 1024 * 14 * 14);
+}
+
 TEST_CASE("decisions of another machine, oneDNN or number of threads are kept, not used") {
   if (!has_winograd()) return;
   const File file, merged;

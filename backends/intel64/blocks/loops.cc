@@ -158,13 +158,13 @@ void products(float* w0, float* w1, bool first, const float* x, const float* y0,
 #if CTN_BLOCK == 16
 // One element of a filter for all channels, at kT positions less those that lie beyond the image.
 template <int kT, bool kLeft, bool kRight>
-[[gnu::always_inline]] inline void add_tap(V (&a)[kT], V (&b)[kT], const float* x, const float* w0,
-                                           const float* w1) {
-  for (int c = 0; c < kB; ++c) {
-    const V u = load(w0 + c * kB), v = load(w1 + c * kB);
+[[gnu::always_inline]] inline void add_tap(V (&a)[kT], V (&b)[kT], const BlockRow& r, int64_t x,
+                                           int64_t w) {
+  for (int64_t c = 0; c < kB; ++c) {
+    const V u = load(r.w0 + (w + c * kB)), v = load(r.w1 + (w + c * kB));
 #pragma GCC unroll 14
     for (int p = kLeft; p < kT - kRight; ++p) {
-      const V all = all_of(x[p * kB + c]);
+      const V all = all_of(r.x[x + p * kB + c]);
       a[p] = fused(all, u, a[p]);
       b[p] = fused(all, v, b[p]);
     }
@@ -175,15 +175,14 @@ template <int kT, bool kLeft, bool kRight>
 template <int kT, bool kLeft, bool kRight>
 void tile(const BlockRow& r, int64_t at) {
   V a[kT] = {}, b[kT] = {};
-  const float *x = r.x + at, *w0 = r.w0, *w1 = r.w1;
   for (int p = 0; p < kT; ++p) __builtin_prefetch(r.ahead + at + p * kB);
+  int64_t x = at, w = 0;
   for (int64_t k = 0; k < r.rows; ++k) {
-    add_tap<kT, kLeft, false>(a, b, x - kB, w0, w1);
-    add_tap<kT, false, false>(a, b, x, w0 + r.tap, w1 + r.tap);
-    add_tap<kT, false, kRight>(a, b, x + kB, w0 + 2 * r.tap, w1 + 2 * r.tap);
+    add_tap<kT, kLeft, false>(a, b, r, x - kB, w);
+    add_tap<kT, false, false>(a, b, r, x, w + r.tap);
+    add_tap<kT, false, kRight>(a, b, r, x + kB, w + 2 * r.tap);
     x += r.width * kB;
-    w0 += 3 * r.tap;
-    w1 += 3 * r.tap;
+    w += 3 * r.tap;
   }
   float *y0 = r.y0 + at, *y1 = r.y1 + at;
 #pragma GCC unroll 14
@@ -206,7 +205,7 @@ void tiles(const BlockRow& r) {
 void row(const BlockRow* r) {
   if (r->width % 14 == 0) return tiles<14>(*r);
   if (r->width % 8 == 0) return tiles<8>(*r);
-  tiles<7>(*r);
+  tile<7, true, true>(*r, 0);
 }
 constexpr auto* kRow = &row;
 #else
