@@ -166,7 +166,8 @@ void ConvPlan::find_steps(const ConvSides& s) {
   y_bytes_ = step(cut_ != Cut::kChannels, full_->y);
   b_bytes_ = step(cut_ == Cut::kFilters, full_->b);
   if (!full_slice_) return;
-  w_bytes_ /= s.w.shape(0) / channel_block();  // those of one block of filters
+  const int64_t block = channel_block();
+  w_bytes_ /= (s.w.shape(0) + block - 1) / block;  // those of one block of filters
 }
 
 void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,

@@ -124,6 +124,16 @@ const Row kRows[] = {
      {{1, 64, 56, 56}, {192, 64, 3, 3}, {192}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2], {.pad = 1}); },
      kConv},
+    {"one image, filters that do not fill a block",
+     {{1, 48, 12, 56}, {41, 48, 3, 3}, {41}},
+     [](const Inputs& in) {
+       return F::convolution_2d(in[0], in[1], in[2], {.pad = Value({1, 0})});
+     },
+     kConv},
+    {"one image, large filters that do not fill a block",
+     {{1, 80, 9, 56}, {89, 80, 9, 9}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 4}); },
+     kConv},
     {"one image, 1 x 1",
      {{1, 256, 14, 14}, {1024, 256, 1, 1}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1]); },
