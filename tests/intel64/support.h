@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "main.h"
 
@@ -35,13 +36,15 @@ inline Variable in_blocks(const Variable& x) {
   return F::convolution_2d(x, Variable(Array::from(w, {c, c, 1, 1}), false));
 }
 
-// The largest difference, beside the largest number.
+// The largest difference, beside the largest number; infinite where one is NaN.
 inline double distance(const Floats& a, const Floats& b) {
   REQUIRE(a.size() == b.size());
   double most = 0, apart = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     most = std::max(most, std::abs(static_cast<double>(b[i])));
-    apart = std::max(apart, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+    const double d = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+    if (std::isnan(d)) return std::numeric_limits<double>::infinity();
+    apart = std::max(apart, d);
   }
   return apart / std::max(most, 1e-30);
 }
