@@ -37,6 +37,10 @@ const Row kRows[] = {
     {"tiles, a sum", kTiles, [](const Inputs& in) { return conv(in) + in[7]; }, 1},
     {"tiles, normalization, a sum, relu", kTiles,
      [](const Inputs& in) { return F::relu(norm(conv(in), in) + in[7]); }, 3},
+    {"small images, normalization, a sum, relu",
+     {{8, 32, 3, 5}, {64, 32, 3, 3}, {64}, {64}, {64}, {64}, {64}, {8, 64, 3, 5}},
+     [](const Inputs& in) { return F::relu(norm(conv(in), in) + in[7]); },
+     3},
     {"tiles, no bias, relu", kTiles,
      [](const Inputs& in) {
        return F::relu(F::convolution_2d(in_blocks(in[0]), in[1], {.pad = 1}));

@@ -50,6 +50,14 @@ const Row kRows[] = {
      {{11, 96, 7, 7}, {64, 96, 3, 3}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1}); },
      kConv},
+    {"3 x 3, small images by eight",
+     {{16, 64, 4, 4}, {96, 64, 3, 3}, {96}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2], {.pad = 1}); },
+     kConv},
+    {"3 x 3, images of two by three",
+     {{24, 96, 2, 3}, {64, 96, 3, 3}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1}); },
+     kConv},
     {"3 x 3, images of two rows",
      {{7, 32, 2, 16}, {32, 32, 3, 3}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1}); },
@@ -82,6 +90,12 @@ const Row kRows[] = {
      {{2, 16, 21, 17}, {32, 16, 3, 5}, {32}},
      [](const Inputs& in) {
        return F::convolution_2d(in[0], in[1], in[2], {.stride = 2, .pad = Value({1, 2})});
+     },
+     kFirst},
+    {"windows that reach far beyond x",
+     {{2, 64, 14, 14}, {64, 64, 3, 7}},
+     [](const Inputs& in) {
+       return F::convolution_2d(in[0], in[1], {.pad = Value({1, 0})});
      },
      kFirst},
     {"a wide dilation, one image",
@@ -294,7 +308,7 @@ TEST_CASE("bits do not depend on the number of threads") {
   }
 }
 
-TEST_CASE("what oneDNN has but slow loops for is the cpu's work") {
+TEST_CASE("what oneDNN has but slow or wrong loops for is the cpu's work") {
   const Row wide = {"borders wider than filters",
                     {{2, 16, 20, 20}, {16, 16, 3, 3}},
                     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 4}); },
@@ -304,6 +318,11 @@ TEST_CASE("what oneDNN has but slow loops for is the cpu's work") {
       {{2, 16, 33, 33}, {16, 16, 3, 3}},
       [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.stride = 2, .dilate = 2}); },
       {}};
+  const Row far = {"windows that reach far beyond x",
+                   {{2, 64, 14, 14}, {64, 64, 3, 7}},
+                   [](const Inputs& in) { return F::convolution_2d(in[0], in[1]); },
+                   {}};
+  CHECK(run(far, "intel64").kernels.count("deconvolution_2d") == 0);
   CHECK(run(wide, "intel64").kernels.count("convolution_2d") == 0);
   CHECK(run(apart, "intel64").kernels.count("deconvolution_2d") == 0);
   CHECK(run(apart, "intel64").kernels.count("convolution_2d") == 1);

@@ -207,9 +207,33 @@ void row(const BlockRow* r) {
   if (r->width % 8 == 0) return tiles<8>(*r);
   tile<7, true, true>(*r, 0);
 }
+
+void spot(const BlockSpot* s) {
+  V a[kSpot] = {}, b[kSpot] = {};
+  for (const BlockTap* t = s->taps; t != s->taps + s->n_taps; ++t) {
+    const float *x = s->x + t->x, *w0 = s->w0 + t->w, *w1 = s->w1 + t->w;
+    for (int64_t c = 0; c < kB; ++c) {
+      const V u = load(w0 + c * kB), v = load(w1 + c * kB);
+#pragma GCC unroll 8
+      for (int p = 0; p < kSpot; ++p) {
+        const V all = all_of(x[p * s->x_step + c]);
+        a[p] = fused(all, u, a[p]);
+        b[p] = fused(all, v, b[p]);
+      }
+    }
+  }
+  float *y0 = s->y0, *y1 = s->y1;
+#pragma GCC unroll 8
+  for (int p = 0; p < kSpot; ++p, y0 += s->y_step, y1 += s->y_step) {
+    store(y0, s->first ? a[p] : load(y0) + a[p]);
+    store(y1, s->first ? b[p] : load(y1) + b[p]);
+  }
+}
 constexpr auto* kRow = &row;
+constexpr auto* kSpotLoop = &spot;
 #else
 constexpr void (*kRow)(const BlockRow*) = nullptr;
+constexpr void (*kSpotLoop)(const BlockSpot*) = nullptr;
 #endif
 
 void finish(float* y, const float* b, bool relu, int64_t n) {
@@ -292,8 +316,9 @@ bool within(const int32_t* index, int64_t n, int32_t end) {
 
 }  // namespace
 
-constexpr BlockLoops kBlockLoops = {kB,     moments,   affine,          dots,  slope,    max,
-                                    sum,    spread,    spread_at,       scale, products, kRow,
-                                    finish, normalize, normalize_slope, within};
+constexpr BlockLoops kBlockLoops = {
+    kB,        moments,         affine, dots,     slope, max,       sum,
+    spread,    spread_at,       scale,  products, kRow,  kSpotLoop, finish,
+    normalize, normalize_slope, within};
 
 }  // namespace catena::intel64::CTN_ISA

@@ -47,6 +47,20 @@ struct BlockRow {
   bool first;            // y = the sums; else they are added
 };
 
+// The sums at one position of kSpot images, for two blocks that are made of one.
+inline constexpr int kSpot = 8;
+struct BlockTap {
+  int32_t x, w;  // floats from BlockSpot's
+};
+struct BlockSpot {
+  float *y0, *y1;
+  const float *x, *w0, *w1;
+  int64_t x_step, y_step;  // floats from image to image
+  const BlockTap* taps;    // elements of filters, [channel][channel made]
+  int64_t n_taps;
+  bool first;  // y = the sums; else they are added
+};
+
 struct BlockLoops {
   int64_t block;  // channels of one
   void (*moments)(BlockMoments* all, const float* x, int64_t n);
@@ -72,6 +86,7 @@ struct BlockLoops {
                    const float* y1, const int32_t* at_x, const int32_t* at_y, int64_t n);
   // Null where the registers do not hold a tile.
   void (*row)(const BlockRow* r);
+  void (*spot)(const BlockSpot* s);
   // y[i] += b for each channel; what is negative becomes 0, if `relu`
   void (*finish)(float* y, const float* b, bool relu, int64_t n);
   // For all blocks of n positions: scale = k + factor * (window sum of x^2), y = x * scale^-0.75
