@@ -1,10 +1,9 @@
 // See blas.h. cuBLAS counts columns first: a product in C order is that of the transposes, the
 // other way round.
 #include <cuda/blas.h>
+#include <cuda/blas_types.h>
 #include <cuda/library.h>
 #include <cuda/native.h>
-
-#include <cublas_v2.h>
 
 #include <climits>
 
@@ -77,11 +76,6 @@ struct Handle {
   void* workspace = nullptr;
 };
 
-// What cuBLAS would take for itself, as its documentation recommends. The same for every product:
-// with less, it may add up in another order.
-constexpr int64_t kWorkspace = int64_t{4} << 20, kWorkspaceHopper = int64_t{32} << 20;
-int64_t workspace_bytes(const Device& d) { return d.major >= 9 ? kWorkspaceHopper : kWorkspace; }
-
 // With the device current.
 cublasHandle_t open(Device& d) {
   cublasHandle_t made = nullptr;
@@ -106,24 +100,12 @@ cublasHandle_t ready(Device& d, Handle& h, void* workspace) {
     check(d, blas().cublasSetStream(h.handle, stream), "choosing the stream");
     h.stream = stream;
   }
-  check(d, blas().cublasSetWorkspace(h.handle, workspace, static_cast<size_t>(workspace_bytes(d))),
-        "choosing the workspace");
+  check(
+      d,
+      blas().cublasSetWorkspace(h.handle, workspace, static_cast<size_t>(blas_workspace_bytes(d))),
+      "choosing the workspace");
   h.workspace = workspace;
   return h.handle;
-}
-
-struct Types {
-  cudaDataType_t data;
-  cublasComputeType_t compute;
-};
-Types types_of(ctn_dtype dtype, bool tf32) {
-  switch (sdk::dtype_index(dtype)) {
-    case CTN_FLOAT16: return {CUDA_R_16F, CUBLAS_COMPUTE_32F};
-    case CTN_BFLOAT16: return {CUDA_R_16BF, CUBLAS_COMPUTE_32F};
-    case CTN_FLOAT32: return {CUDA_R_32F, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F};
-    case CTN_FLOAT64: return {CUDA_R_64F, CUBLAS_COMPUTE_64F};
-    default: sdk::fail(CTN_EUNSUPPORTED, "cuda: no product of ", sdk::dtype_name(dtype));
-  }
 }
 
 int small(int64_t n) {
@@ -137,14 +119,14 @@ const std::string& blas_why() { return blas().why; }
 
 // A block of its own for the runtime, which begins where cuBLAS wants it: at a multiple of 256.
 void* blas_workspace(const sdk::Run& run) {
-  return run.scratch<char>(workspace_bytes(device_of(run)));
+  return run.scratch<char>(blas_workspace_bytes(device_of(run)));
 }
 
 void multiply(Device& d, const Product& p, void* workspace) {
   if (!blas_why().empty()) sdk::fail(CTN_EUNSUPPORTED, "cuda: ", blas_why());
   static Handle* const handles = new Handle[kMaxDevices];
   Handle& h = handles[d.index];
-  const Types t = types_of(p.dtype, p.tf32);
+  const BlasTypes t = blas_types(p.dtype, p.tf32);
   const int m = small(p.m), n = small(p.n), k = small(p.k);
   const int lda = p.ld_a ? small(p.ld_a) : p.trans_a ? m : k;
   const int ldb = p.ld_b ? small(p.ld_b) : p.trans_b ? k : n;

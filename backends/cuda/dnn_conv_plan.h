@@ -1,7 +1,8 @@
 // What is decided once for a convolution of certain shapes: descriptors and the algorithm, by
-// cuDNN's rule or by timing. The three directions are y from x and W, x from y and W, W from x and
-// y. Knows no op: where its attributes are, a role says.
+// cuDNN's rule or by timing. Knows no op: where its attributes are, a role says.
 #pragma once
+
+#include <catena/sdk/conv.hpp>
 
 #include <cuda/bias.h>
 #include <cuda/dnn.h>
@@ -13,24 +14,9 @@
 
 namespace catena::cuda {
 
-enum class Direction { kForward, kData, kWeights };
-
-// Where an op keeps its attributes, and which of x, W and y is its output.
-struct ConvRole {
-  Direction direction;
-  int stride, pad, dilate, groups;
-};
-
-// The convolution of x with W to y that a call computes one of.
-struct ConvSides {
-  sdk::Tensor x, w, y;
-  ConvSides(const sdk::Call& c, Direction d)
-      : x(d == Direction::kData ? c.out(0) : c.in(0)),
-        w(d == Direction::kWeights ? c.out(0) : c.in(1)),
-        y(d == Direction::kForward ? c.out(0)
-          : d == Direction::kData  ? c.in(0)
-                                   : c.in(1)) {}
-};
+using sdk::ConvRole;
+using sdk::ConvSides;
+using Direction = sdk::ConvDirection;
 
 // All that a plan follows from, as numbers.
 struct ConvKind {

@@ -2,6 +2,7 @@
 #include <catena/op_attrs.hpp>
 
 #include <cuda/blas.h>
+#include <cuda/blas_lt.h>
 #include <cuda/move.h>
 #include <cuda/widen.h>
 
@@ -20,25 +21,37 @@ ctn_dtype product_dtype(const Run& run) {
   return dtype;
 }
 
+// Each of the m rows of y becomes b, or zeros where there is none.
+void start_rows(Device& d, void* y, const void* b, int64_t m, int64_t n, int64_t item) {
+  if (!b) return fill_zero(d, y, m * n * item);
+  const int64_t shape[] = {m, n}, to[] = {n * item, item}, from[] = {0, item};
+  copy_strided(d, shape, item, y, to, b, from);
+}
+
 void linear(const Run& run) {
   Device& d = device_of(run);
   const ctn_dtype dtype = product_dtype(run);
-  const Tensor x = run.in(in::linear::x), w = run.in(in::linear::W);
+  const Tensor w = run.in(in::linear::W);
   const OutputAs y(run, 0, dtype);
-  const int64_t n = w.shape(0), k = w.shape(1), m = run.out(0).shape(0);
-  const bool bias = run.has(in::linear::b);
-  const int64_t item = sdk::dtype_bytes(dtype), shape[] = {m, n};
-  if (bias) {
-    const int64_t to[] = {n * item, item}, from[] = {0, item};
-    copy_strided(d, shape, item, y.data(), to, data_as(run, run.in(in::linear::b), dtype), from);
-  } else if (k == 0) {
-    fill_zero(d, y.data(), m * n * item);
+  const int64_t m = run.out(0).shape(0), n = w.shape(0), k = w.shape(1);
+  const int64_t item = sdk::dtype_bytes(dtype);
+  const void* const bias =
+      run.has(in::linear::b) ? data_as(run, run.in(in::linear::b), dtype) : nullptr;
+  if (k == 0) {
+    start_rows(d, y.data(), bias, m, n, item);
+  } else {
+    const void* const x = data_as(run, run.in(in::linear::x), dtype);
+    const void* const weights = data_as(run, w, dtype);
+    const bool tf32 = rounds_factors(run);
+    void* const workspace = blas_workspace(run);
+    if (!bias ||
+        !multiply_add_bias(d, {dtype, m, n, k, x, weights, bias, y.data(), tf32}, workspace)) {
+      if (bias) start_rows(d, y.data(), bias, m, n, item);
+      multiply(d,
+               {dtype, m, n, k, 1, x, false, 0, weights, true, 0, y.data(), bias != nullptr, tf32},
+               workspace);
+    }
   }
-  if (k != 0)
-    multiply(d,
-             {dtype, m, n, k, 1, data_as(run, x, dtype), false, 0, data_as(run, w, dtype), true, 0,
-              y.data(), bias, rounds_factors(run)},
-             blas_workspace(run));
   y.store();
   note(run, "linear");
 }

@@ -1,8 +1,7 @@
-// The shapes of a convolution as all of its directions see them: y from x and W, x from y and W, W
-// from x and y (Direction, in onednn.h).
+// The shapes of a convolution as all of its directions see them.
 #pragma once
 
-#include <catena/sdk/call.hpp>
+#include <catena/sdk/conv.hpp>
 
 #include <intel64/onednn.h>
 
@@ -10,22 +9,8 @@
 
 namespace catena::intel64 {
 
-// Where an op keeps its attributes, and which of x, W and y is its output.
-struct ConvRole {
-  Direction direction;
-  int stride, pad, dilate, groups;
-};
-
-// The convolution of x with W to y that a call computes one of.
-struct ConvSides {
-  sdk::Tensor x, w, y;
-  ConvSides(const sdk::Call& c, Direction d)
-      : x(d == Direction::kData ? c.out(0) : c.in(0)),
-        w(d == Direction::kWeights ? c.out(0) : c.in(1)),
-        y(d == Direction::kForward ? c.out(0)
-          : d == Direction::kData  ? c.in(0)
-                                   : c.in(1)) {}
-};
+using sdk::ConvRole;
+using sdk::ConvSides;
 
 struct ConvGeometry {
   int64_t groups, channels, filters;  // channels and filters of one group

@@ -2,6 +2,7 @@
 // errors as ours. The one place that knows which version is there (2.6 or 3.x). Knows no op.
 #pragma once
 
+#include <catena/sdk/conv.hpp>
 #include <catena/sdk/error.hpp>
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -116,7 +117,7 @@ class Primitive {
 
 // ---- convolutions
 
-enum class Direction { kForward, kData, kWeights };
+using Direction = sdk::ConvDirection;
 enum class Algorithm { kDirect, kWinograd };
 
 struct ConvDesc {

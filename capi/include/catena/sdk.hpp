@@ -5,6 +5,7 @@
 #define CATENA_SDK_HPP
 
 #include <catena/sdk/call.hpp>
+#include <catena/sdk/conv.hpp>
 #include <catena/sdk/error.hpp>
 #include <catena/sdk/float16.hpp>
 #include <catena/sdk/host.hpp>

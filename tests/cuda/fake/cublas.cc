@@ -1,76 +1,14 @@
 // A false cuBLAS on the false driver: strided batches of products, column first, summed in double.
-#include <catena/sdk/float16.hpp>
-
 #include <cublas_v2.h>
-#include <dlfcn.h>
 
 #include <cstdint>
 
-#include "driver.h"
-
-using catena::sdk::narrow_bfloat16, catena::sdk::narrow_float16;
-using catena::sdk::widen_bfloat16, catena::sdk::widen_float16;
+#include "product.h"
 
 struct cublasContext {
   cudaStream_t stream;
   void* workspace;
 };
-
-namespace {
-
-struct Job {
-  cublasOperation_t op_a, op_b;
-  int m, n, k, lda, ldb, ldc, count;
-  double alpha, beta;
-  const void *a, *b;
-  void* c;
-  long long step_a, step_b, step_c;
-  cudaDataType_t type, type_c;
-};
-
-double read(cudaDataType_t type, const void* p, long long at) {
-  switch (type) {
-    case CUDA_R_64F: return static_cast<const double*>(p)[at];
-    case CUDA_R_16BF:
-      return static_cast<double>(widen_bfloat16(static_cast<const uint16_t*>(p)[at]));
-    case CUDA_R_16F: return static_cast<double>(widen_float16(static_cast<const uint16_t*>(p)[at]));
-    default: return static_cast<double>(static_cast<const float*>(p)[at]);
-  }
-}
-
-void write(const Job& j, long long at, double v) {
-  const auto f = static_cast<float>(v);
-  switch (j.type_c) {
-    case CUDA_R_64F: static_cast<double*>(j.c)[at] = v; break;
-    case CUDA_R_16BF: static_cast<uint16_t*>(j.c)[at] = narrow_bfloat16(f); break;
-    case CUDA_R_16F: static_cast<uint16_t*>(j.c)[at] = narrow_float16(f); break;
-    default: static_cast<float*>(j.c)[at] = f;
-  }
-}
-
-void run(void* arg) {
-  auto* j = static_cast<Job*>(arg);
-  for (int p = 0; p < j->count; ++p) {
-    for (int col = 0; col < j->n; ++col) {
-      for (int row = 0; row < j->m; ++row) {
-        double sum = 0;
-        for (int i = 0; i < j->k; ++i) {
-          const long long at_a = j->op_a == CUBLAS_OP_N ? row + static_cast<long long>(i) * j->lda
-                                                        : i + static_cast<long long>(row) * j->lda;
-          const long long at_b = j->op_b == CUBLAS_OP_N ? i + static_cast<long long>(col) * j->ldb
-                                                        : col + static_cast<long long>(i) * j->ldb;
-          sum +=
-              read(j->type, j->a, p * j->step_a + at_a) * read(j->type, j->b, p * j->step_b + at_b);
-        }
-        const long long at = p * j->step_c + row + static_cast<long long>(col) * j->ldc;
-        const double old = j->beta == 0 ? 0 : read(j->type_c, j->c, at);
-        write(*j, at, j->alpha * sum + j->beta * old);
-      }
-    }
-  }
-}
-
-}  // namespace
 
 #define EXPORT __attribute__((visibility("default")))
 extern "C" {
@@ -93,10 +31,7 @@ EXPORT cublasStatus_t cublasSetStream_v2(cublasHandle_t h, cudaStream_t s) {
   return CUBLAS_STATUS_SUCCESS;
 }
 EXPORT cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t h, void* p, size_t bytes) {
-  const auto owns = reinterpret_cast<decltype(&fake_cuda_owns)>(
-      dlsym(dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD), "fake_cuda_owns"));
-  if (reinterpret_cast<uintptr_t>(p) % 256 != 0 || !owns(p, bytes))
-    return CUBLAS_STATUS_INVALID_VALUE;
+  if (!is_workspace(p, bytes)) return CUBLAS_STATUS_INVALID_VALUE;
   h->workspace = p;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -122,13 +57,9 @@ EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
   if (!fits) return CUBLAS_STATUS_INVALID_VALUE;
   last_compute = compute;
   own_memory += h->workspace == nullptr;
-  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
-  const auto enqueue =
-      reinterpret_cast<decltype(&fake_cuda_enqueue)>(dlsym(driver, "fake_cuda_enqueue"));
-  enqueue(h->stream, run,
-          new Job{op_a, op_b, m, n, k, lda, ldb, ldc, count, scalar(alpha), scalar(beta), a, b, c,
-                  step_a, step_b, step_c, type_a, type_c},
-          [](void* job) { delete static_cast<Job*>(job); });
+  enqueue_product(h->stream,
+                  {op_a,         op_b, m, n, k,       lda,    ldb,    ldc,    count,  scalar(alpha),
+                   scalar(beta), a,    b, c, nullptr, step_a, step_b, step_c, type_a, type_c});
   return CUBLAS_STATUS_SUCCESS;
 }
 }
