@@ -1,8 +1,9 @@
-// The gradient of filters where images are small: oneDNN walks them row by row, and rows of a few
-// positions cost it most of its speed. Here the positions that meet in one element of a filter are
-// listed once, and two blocks of filters at a time are summed up along the list, over as many
-// images as the first cache holds. What such a piece gives is added to the sums of those before
-// it: an element is a float sum over the pieces of float sums of about kCached terms each.
+// The gradient of filters of several elements, and of all where images are small: oneDNN walks them
+// row by row, and rows of a few positions cost it most of its speed. Here the positions that meet
+// in one element of a filter are listed once, and two blocks of filters at a time are summed up
+// along the list, over a piece that the first cache holds: several images, or rows of one. What a
+// piece gives is added to the sums of those before it: an element is a float sum over the pieces of
+// float sums of about kCached terms each, whatever its threads.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
 #include <catena/sdk/var.hpp>
@@ -13,6 +14,7 @@
 #include <intel64/kernels.h>
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -28,78 +30,117 @@ namespace attrs = attr::convolution_2d_weights;
 constexpr ConvRole kRole{Direction::kWeights, attrs::stride, attrs::pad, attrs::dilate,
                          attrs::groups};
 
-constexpr int64_t kMostPositions = 196;  // of y in one image; beyond, oneDNN is as fast
-constexpr int64_t kMostTaps = 64;        // elements of a filter
-constexpr int64_t kWinograd = 64;        // from here on its kernels are faster
+constexpr int64_t kMostTaps = 64;         // elements of a filter
+constexpr int64_t kMostListed = 1 << 16;  // positions of an image times elements of a filter
+constexpr int64_t kWinograd = 64;         // from here on its kernels are faster
 constexpr int64_t kCached = 200;  // positions of two blocks of y and one of x, in the first cache
 
-// What meets in one element of the filters: places in floats, in the first block of x and of y, of
-// the images of a piece one after the other.
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// What meets in one element of the filters: places in floats, in the first block of x and of y of
+// the images of a piece, one after the other.
 struct Tap {
   std::vector<int32_t> x, y;
 };
-struct Taps {
-  int64_t images;  // of a piece
-  std::vector<Tap> taps;
+using Piece = std::vector<Tap>;  // for each element of a filter
+struct Pieces {
+  int64_t images;             // in one piece; 1 where it is a part of one
+  std::vector<Piece> pieces;  // of so many images
 };
 
-void list_taps(const Call& c, ctn_plan& plan, Taps& all) {
-  const Tensor x = c.in(0), y = c.in(1), w = c.out(0);
-  const Planes from(x), to(y);
+// Rows [begin, end) of all the images' rows of y, those of an image after those of the one before.
+Piece list_rows(const Call& c, int64_t begin, int64_t end) {
+  const Tensor w = c.out(0);
+  const Planes from(c.in(0)), to(c.in(1));
   const auto stride = c.pair(attrs::stride), pad = c.pair(attrs::pad);
   const auto dilate = c.pair(attrs::dilate);
   const int64_t block = channel_block();
-  all.images = std::min(from.images, std::max<int64_t>(1, kCached / to.positions()));
   const auto place = [&](const Planes& p, int64_t n, int64_t row, int64_t column) {
     return static_cast<int32_t>((n * p.blocks * p.positions() + row * p.width + column) * block);
   };
+  Piece piece(static_cast<size_t>(w.shape(2) * w.shape(3)));
   for (int64_t k = 0; k < w.shape(2) * w.shape(3); ++k) {
-    Tap& tap = all.taps.emplace_back();
+    Tap& tap = piece[static_cast<size_t>(k)];
     const int64_t top = k / w.shape(3) * dilate[0] - pad[0];
     const int64_t left = k % w.shape(3) * dilate[1] - pad[1];
-    for (int64_t at = 0; at < all.images * to.positions(); ++at) {
-      const int64_t n = at / to.positions(), oy = at / to.width % to.height, ox = at % to.width;
-      const int64_t iy = oy * stride[0] + top, ix = ox * stride[1] + left;
-      if (iy < 0 || iy >= from.height || ix < 0 || ix >= from.width) continue;
-      tap.x.push_back(place(from, n, iy, ix));
-      tap.y.push_back(place(to, n, oy, ox));
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / to.height, oy = row % to.height, iy = oy * stride[0] + top;
+      if (iy < 0 || iy >= from.height) continue;
+      for (int64_t ox = 0; ox < to.width; ++ox) {
+        const int64_t ix = ox * stride[1] + left;
+        if (ix < 0 || ix >= from.width) continue;
+        tap.x.push_back(place(from, n, iy, ix));
+        tap.y.push_back(place(to, n, oy, ox));
+      }
     }
   }
-  for (const Tap& tap : all.taps)
-    plan.state_bytes += sizeof tap + (tap.x.capacity() + tap.y.capacity()) * sizeof(int32_t);
+  return piece;
+}
+
+void list_pieces(const Call& c, ctn_plan& plan, Pieces& all) {
+  const Tensor x = c.in(0), y = c.in(1);
+  const Planes to(y);
+  all.images = std::clamp<int64_t>(kCached / to.positions(), 1, to.images);
+  const int64_t rows = all.images * to.height;
+  const int64_t most = std::max<int64_t>(1, kCached / to.width);
+  const int64_t count = all.images > 1 ? 1 : divide_up(rows, most);
+  for (int64_t k = 0; k < count; ++k)
+    all.pieces.push_back(list_rows(c, k * rows / count, (k + 1) * rows / count));
+  for (const Piece& piece : all.pieces)
+    for (const Tap& tap : piece)
+      plan.state_bytes += sizeof tap + (tap.x.capacity() + tap.y.capacity()) * sizeof(int32_t);
   plan.in_layouts[0] = image_layout(x.shape(1));
   plan.in_layouts[1] = image_layout(y.shape(1));
   plan.out_layouts[0] = filter_layout();
 }
 
-// The sums of two blocks of filters (or of the last one).
-void sum_filters(const Run& run, const Taps& all, int64_t first, int64_t second) {
+// A part of W: of two blocks of filters (or of the last one) some tiles, one for each block of
+// channels and element of a filter.
+struct Part {
+  int64_t first, second;  // the same: there is one
+  int64_t begin, end;
+};
+
+void sum_filters(const Run& run, const Pieces& all, const Part& part) {
   const Planes x(run.in(0)), y(run.in(1));
   const BlockLoops& loops = block_loops();
-  const int64_t tile = loops.block * loops.block, taps = static_cast<int64_t>(all.taps.size());
+  const auto taps = static_cast<int64_t>(all.pieces[0].size());
+  const int64_t tile = loops.block * loops.block;
+  float* const w0 = run.out(0).data<float>() + part.first * x.blocks * taps * tile;
+  float* const w1 = run.out(0).data<float>() + part.second * x.blocks * taps * tile;
   float unused[kMostChannels * kMostChannels] = {};
   for (int64_t n = 0; n < x.images; n += all.images) {
     const int64_t images = std::min(all.images, x.images - n);
     const float* from = run.in(0).data<float>() + n * x.blocks * x.floats();
     const float* to = run.in(1).data<float>() + n * y.blocks * y.floats();
-    for (int64_t i = 0; i < x.blocks; ++i) {
-      for (int64_t t = 0; t < taps; ++t) {
-        const Tap& tap = all.taps[static_cast<size_t>(t)];
-        float* w = run.out(0).data<float>() + (i * taps + t) * tile;
-        float* w0 = w + first * x.blocks * taps * tile;
-        float* w1 = second == first ? unused : w + second * x.blocks * taps * tile;
+    for (const Piece& piece : all.pieces) {
+      const bool start = n == 0 && &piece == &all.pieces[0];
+      for (int64_t k = part.begin; k < part.end; ++k) {
+        const Tap& tap = piece[static_cast<size_t>(k % taps)];
         const auto listed = static_cast<int64_t>(tap.x.size()) / all.images * images;
-        loops.products(w0, w1, n == 0, from + i * x.floats(), to + first * y.floats(),
-                       to + second * y.floats(), tap.x.data(), tap.y.data(), listed);
+        loops.products(w0 + k * tile, part.second == part.first ? unused : w1 + k * tile, start,
+                       from + k / taps * x.floats(), to + part.first * y.floats(),
+                       to + part.second * y.floats(), tap.x.data(), tap.y.data(), listed);
       }
     }
   }
 }
 
+// Parts for so many threads as may be there, but of enough tiles to be worth reading y anew.
+constexpr int64_t kParts = 16, kLeastTiles = 4;
+
 void weights(const Run& run) {
-  const Taps& all = run.state<Taps>();
-  sdk::parallel_for(run, Planes(run.in(1)).blocks, 2,
-                    [&](int64_t begin, int64_t end) { sum_filters(run, all, begin, end - 1); });
+  const Pieces& all = run.state<Pieces>();
+  const int64_t filters = Planes(run.in(1)).blocks, pairs = divide_up(filters, 2);
+  const int64_t tiles = Planes(run.in(0)).blocks * static_cast<int64_t>(all.pieces[0].size());
+  const auto most = std::bit_floor(static_cast<uint64_t>(divide_up(tiles, kLeastTiles)));
+  const int64_t cuts = std::min(static_cast<int64_t>(most), divide_up(kParts, pairs));
+  sdk::parallel_for(run, pairs * cuts, 1, [&](int64_t k, int64_t) {
+    const int64_t first = k / cuts * 2, cut = k % cuts;
+    sum_filters(
+        run, all,
+        {first, std::min(first + 1, filters - 1), cut * tiles / cuts, (cut + 1) * tiles / cuts});
+  });
 }
 
 const char* supports_weights(const Call& c) {
@@ -114,8 +155,7 @@ const char* supports_weights(const Call& c) {
   if (w.shape(2) > kMostTaps || w.shape(3) > kMostTaps || w.shape(2) * w.shape(3) > kMostTaps)
     return "large filters";
   const Planes to(y);
-  if (to.height > kMostPositions || to.width > kMostPositions || to.positions() > kMostPositions)
-    return "large images";
+  if (to.positions() * w.shape(2) * w.shape(3) > kMostListed) return "large images";
   if (to.images * to.positions() < 64) return "too few positions";
   // oneDNN is faster on one thread, and cuts a single image or many for the others.
   if (w.shape(2) * w.shape(3) == 1 &&
@@ -131,9 +171,10 @@ const char* supports_weights(const Call& c) {
 }  // namespace
 
 ctn_status register_conv_weights(const ctn_host* host, ctn_plugin plugin) {
-  return add_kernels(host, plugin,
-                     {{"convolution_2d_weights", CTN_KERNEL_LAYOUT, sdk::supports<supports_weights>,
-                       sdk::plan<list_taps, Taps>, sdk::kernel<weights>, sdk::drop<Taps>, 1}});
+  return add_kernels(
+      host, plugin,
+      {{"convolution_2d_weights", CTN_KERNEL_LAYOUT, sdk::supports<supports_weights>,
+        sdk::plan<list_pieces, Pieces>, sdk::kernel<weights>, sdk::drop<Pieces>, 1}});
 }
 
 }  // namespace catena::intel64
