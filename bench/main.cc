@@ -1,6 +1,7 @@
 // catena-bench: the command line.
 #include "bench.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <stdexcept>
@@ -27,6 +28,10 @@ constexpr const char* kUsage =
        catena-bench limits [--threads N]
 
 --workload  times steps of a model: %s
+--mode      train unless given
+--backend   cpu unless given
+--batch     samples in a step; it and --iters, the steps that are timed, are the workload's own
+            unless given
 --warmup    steps before those that are timed, the first one included
 --threads   1 unless given; 0: all
 --dtype     float32 or float16, of weights and inputs; float16 is updated through float32 copies
@@ -109,7 +114,8 @@ Options parse(int argc, char** argv, int first) {
 
 void run(int argc, char** argv) {
   const std::string word = argc > 1 ? argv[1] : "";
-  if (word == "--help" || word == "-h") {
+  const auto asks = [](const std::string& a) { return a == "--help" || a == "-h"; };
+  if (argc > 1 && std::any_of(argv + 1, argv + argc, asks)) {
     std::printf(kUsage, workload_names().c_str());
   } else if (word == "ops") {
     run_ops(parse(argc, argv, 2));

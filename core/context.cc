@@ -265,7 +265,7 @@ Device& Context::first_device(const ctn_context_options& o) {
         log(CTN_LOG_WARN, "loader", "auto: using " + candidate + "; " + reasons);
       return found;
     } catch (const Error& e) {
-      reasons += candidate + ": " + e.what() + "; ";
+      reasons += (reasons.empty() ? "" : "; ") + candidate + ": " + e.what();
     }
   }
   fail(CTN_ENOTFOUND, "auto: no backend can be used; " + reasons);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <climits>
 #include <map>
 #include <optional>
 
@@ -62,8 +63,7 @@ void check(std::string_view who, cublasStatus_t s, const char* doing) {
 
 // It has no such kernel, whether it says so at once or when it is to run.
 bool declines(cublasStatus_t s) {
-  return s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_INVALID_VALUE ||
-         s == CUBLAS_STATUS_ARCH_MISMATCH;
+  return s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_ARCH_MISMATCH;
 }
 
 // ---- descriptors
@@ -114,10 +114,11 @@ struct Preference : Owned<cublasLtMatmulPreference_t, &Lt::cublasLtMatmulPrefere
 
 // ---- algorithms
 
-// Of an address, as far as kernels care.
+// Of an address, as far as kernels care: they read up to 16 bytes at a time. What the allocator
+// gives is as aligned as algorithms may ask for.
 uint32_t alignment(const void* p) {
-  constexpr uintptr_t kMost = 256;
-  return uint32_t{1} << std::countr_zero(reinterpret_cast<uintptr_t>(p) | kMost);
+  const auto at = reinterpret_cast<uintptr_t>(p);
+  return at % 256 == 0 ? 256 : uint32_t{1} << std::countr_zero(at | 16);
 }
 
 // All that the choice follows from.
@@ -161,52 +162,69 @@ cublasLtHandle_t handle_of(Device& d) {
   return slot.handle;
 }
 
+// What cuBLASLt has for the product, if anything. With the device current.
+Chosen::Algorithm choose(const Device& d, cublasLtHandle_t handle, const BiasedProduct& p,
+                         const Operation& operation, const Layout& w, const Layout& x,
+                         const Layout& y) {
+  Preference wanted;
+  wanted.set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+             static_cast<uint64_t>(blas_workspace_bytes(d)));
+  // Parts of a sum stay in the type of the sum, and are added in one order.
+  wanted.set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+             uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+  wanted.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(p.w));
+  wanted.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(p.x));
+  wanted.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(p.y));
+  wanted.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(p.y));
+  cublasLtMatmulHeuristicResult_t best{};
+  int count = 0;
+  const cublasStatus_t s = lt()->cublasLtMatmulAlgoGetHeuristic(handle, operation.p, w.p, x.p, y.p,
+                                                                y.p, wanted.p, 1, &best, &count);
+  if (declines(s)) return {};
+  check(d.name, s, "choosing an algorithm");
+  if (count == 0 || best.state != CUBLAS_STATUS_SUCCESS) return {};
+  return best.algo;
+}
+
+void log_none(ctn_context ctx, const Device& d, const BiasedProduct& p) {
+  const std::string text =
+      sdk::text(d.name, ": cuBLASLt has no kernel for ", sdk::dtype_name(p.dtype), " ", p.m, "x",
+                p.k, " times ", p.k, "x", p.n, " and a bias, which is put there first");
+  sdk::host->log(ctx, CTN_LOG_DEBUG, sdk::str("kernel"), sdk::str(text));
+}
+
 }  // namespace
 
-bool multiply_add_bias(Device& d, const BiasedProduct& p, void* workspace) {
+bool multiply_add_bias(Device& d, ctn_context ctx, const BiasedProduct& p, void* workspace) {
   const BlasTypes t = blas_types(p.dtype, p.tf32);
   if (!lt() || t.compute == CUBLAS_COMPUTE_64F) return false;
-  static Chosen* const chosen = new Chosen;
+  if (p.m == 1 || p.n == 1 || std::max({p.m, p.n, p.k}) > INT_MAX) return false;
+  static Chosen* const all = new Chosen;
   const Key key = key_of(d, t, p);
-  std::optional<Chosen::Algorithm> known = chosen->find(key);
-  if (known && !*known) return false;
+  std::optional<Chosen::Algorithm> chosen = all->find(key);
+  if (chosen && !*chosen) return false;
 
   const Current current(d);
   const cublasLtHandle_t handle = handle_of(d);
-  const auto bytes = static_cast<size_t>(blas_workspace_bytes(d));
   const Operation operation(t, p.b);
   const Layout w(t.data, p.k, p.n), x(t.data, p.k, p.m), y(t.data, p.n, p.m);
-  if (!known) {
-    Preference wanted;
-    wanted.set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes);
-    // Parts of a sum stay in the type of the sum, and are added in one order.
-    wanted.set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-               uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
-    wanted.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(p.w));
-    wanted.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(p.x));
-    wanted.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(p.y));
-    wanted.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(p.y));
-    cublasLtMatmulHeuristicResult_t best{};
-    int count = 0;
-    const cublasStatus_t s = lt()->cublasLtMatmulAlgoGetHeuristic(
-        handle, operation.p, w.p, x.p, y.p, y.p, wanted.p, 1, &best, &count);
-    if (!declines(s)) check(d.name, s, "choosing an algorithm");
-    known.emplace();
-    if (s == CUBLAS_STATUS_SUCCESS && count == 1 && best.state == CUBLAS_STATUS_SUCCESS)
-      *known = best.algo;
-    chosen->put(key, *known);
-    if (!*known) return false;
+  if (!chosen) {
+    chosen = choose(d, handle, p, operation, w, x, y);
+    all->put(key, *chosen);
   }
-  const float one = 1, zero = 0;
-  const cublasStatus_t s =
-      lt()->cublasLtMatmul(handle, operation.p, &one, p.w, w.p, p.x, x.p, &zero, p.y, y.p, p.y, y.p,
-                           &**known, workspace, bytes, d.stream);
-  if (declines(s)) {
-    chosen->put(key, std::nullopt);
-    return false;
+  if (*chosen) {
+    const float one = 1, zero = 0;
+    const cublasStatus_t s = lt()->cublasLtMatmul(
+        handle, operation.p, &one, p.w, w.p, p.x, x.p, &zero, p.y, y.p, p.y, y.p, &**chosen,
+        workspace, static_cast<size_t>(blas_workspace_bytes(d)), d.stream);
+    if (!declines(s)) {
+      check(d.name, s, "a product with a bias");
+      return true;
+    }
+    all->put(key, std::nullopt);
   }
-  check(d.name, s, "a product with a bias");
-  return true;
+  log_none(ctx, d, p);
+  return false;
 }
 
 }  // namespace catena::cuda

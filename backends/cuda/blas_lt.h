@@ -1,4 +1,4 @@
-// A product with a bias in one kernel, by cuBLASLt (EPILOGUE_BIAS). Knows no op.
+// A product with a bias in one call of cuBLASLt (EPILOGUE_BIAS). Knows no op.
 #pragma once
 
 #include <cuda/device.h>
@@ -16,8 +16,9 @@ struct BiasedProduct {
   bool tf32;
 };
 
-// False, and nothing was queued: there is no cuBLASLt, or it has no kernel for this. `workspace` is
-// blas_workspace's.
-bool multiply_add_bias(Device& d, const BiasedProduct& p, void* workspace);
+// False, and nothing was queued: there is no cuBLASLt, it has no kernel for this (logged at
+// CTN_LOG_DEBUG of "kernel" when it was asked), or the product is one of a vector, for which cuBLAS
+// has kernels of its own. `workspace` is blas_workspace's.
+bool multiply_add_bias(Device& d, ctn_context ctx, const BiasedProduct& p, void* workspace);
 
 }  // namespace catena::cuda

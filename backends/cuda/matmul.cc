@@ -45,7 +45,8 @@ void linear(const Run& run) {
     const bool tf32 = rounds_factors(run);
     void* const workspace = blas_workspace(run);
     if (!bias ||
-        !multiply_add_bias(d, {dtype, m, n, k, x, weights, bias, y.data(), tf32}, workspace)) {
+        !multiply_add_bias(d, sdk::host->exec_context(run.exec()),
+                           {dtype, m, n, k, x, weights, bias, y.data(), tf32}, workspace)) {
       if (bias) start_rows(d, y.data(), bias, m, n, item);
       multiply(d,
                {dtype, m, n, k, 1, x, false, 0, weights, true, 0, y.data(), bias != nullptr, tf32},

@@ -59,10 +59,13 @@ const char* declines_channels(const ConvGeometry& g, Direction direction, int64_
 }
 
 // oneDNN 2.6's gradient of x loses terms of some windows that begin 6 or more positions before the
-// first of x, or end as far behind the last.
-bool reaches_far(const ConvGeometry& g) {
+// first of a row of x, or end as far behind the last; and of some dilated ones that reach beyond
+// the first row of y and the last at once.
+bool loses_terms(const ConvSides& s, const ConvGeometry& g) {
   constexpr int64_t kMost = 5;
-  return (g.window[1] - 1) * (g.dilate[1] + 1) - std::min(g.low[1], g.high[1]) > kMost;
+  const auto reach = [&](size_t k) { return (g.window[k] - 1) * (g.dilate[k] + 1); };
+  return reach(1) - std::min(g.low[1], g.high[1]) > kMost ||
+         (g.dilate[0] > 0 && reach(0) >= s.y.shape(2));
 }
 
 template <const ConvRole& role>
@@ -77,7 +80,7 @@ const char* supports_conv(const Call& c) {
       if ((*d)[k] > std::numeric_limits<int16_t>::max()) return "windows too far apart";
   if (g.macs < kLeastMacs) return "too small";
   if (s.y.shape(2) * s.y.shape(3) == 1) return "one position: a product of matrices";
-  if (role.direction == Direction::kData && reaches_far(g)) return "windows reach far beyond x";
+  if (role.direction == Direction::kData && loses_terms(s, g)) return "windows reach far beyond x";
   if (const char* why = declines_channels(g, role.direction, block)) return why;
   return ConvPlan::is_compiled(c, role, s, g) ? nullptr : "oneDNN has no fast kernel";
 }

@@ -1,7 +1,7 @@
 // The gradient of filters of several elements, and of all where images are small: oneDNN walks them
 // row by row, and rows of a few positions cost it most of its speed. Here the positions that meet
 // in one element of a filter are listed once, and two blocks of filters at a time are summed up
-// along the list, over a piece that the first cache holds: several images, or rows of one. What a
+// along the list, over a piece that the first cache holds: images, or a part of one. What a
 // piece gives is added to the sums of those before it: an element is a float sum over the pieces of
 // float sums of about kCached terms each, whatever its threads.
 #include <catena/op_attrs.hpp>
@@ -14,7 +14,6 @@
 #include <intel64/kernels.h>
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -32,6 +31,7 @@ constexpr ConvRole kRole{Direction::kWeights, attrs::stride, attrs::pad, attrs::
 
 constexpr int64_t kMostTaps = 64;         // elements of a filter
 constexpr int64_t kMostListed = 1 << 16;  // positions of an image times elements of a filter
+constexpr int64_t kLeastTiles = 32;       // to be shared among threads
 constexpr int64_t kWinograd = 64;         // from here on its kernels are faster
 constexpr int64_t kCached = 200;  // positions of two blocks of y and one of x, in the first cache
 
@@ -48,8 +48,8 @@ struct Pieces {
   std::vector<Piece> pieces;  // of so many images
 };
 
-// Rows [begin, end) of all the images' rows of y, those of an image after those of the one before.
-Piece list_rows(const Call& c, int64_t begin, int64_t end) {
+// Positions [begin, end) of y, those of an image after those of the one before.
+Piece list_taps(const Call& c, int64_t begin, int64_t end) {
   const Tensor w = c.out(0);
   const Planes from(c.in(0)), to(c.in(1));
   const auto stride = c.pair(attrs::stride), pad = c.pair(attrs::pad);
@@ -61,17 +61,16 @@ Piece list_rows(const Call& c, int64_t begin, int64_t end) {
   Piece piece(static_cast<size_t>(w.shape(2) * w.shape(3)));
   for (int64_t k = 0; k < w.shape(2) * w.shape(3); ++k) {
     Tap& tap = piece[static_cast<size_t>(k)];
+    tap.x.reserve(static_cast<size_t>(end - begin));
+    tap.y.reserve(static_cast<size_t>(end - begin));
     const int64_t top = k / w.shape(3) * dilate[0] - pad[0];
     const int64_t left = k % w.shape(3) * dilate[1] - pad[1];
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t n = row / to.height, oy = row % to.height, iy = oy * stride[0] + top;
-      if (iy < 0 || iy >= from.height) continue;
-      for (int64_t ox = 0; ox < to.width; ++ox) {
-        const int64_t ix = ox * stride[1] + left;
-        if (ix < 0 || ix >= from.width) continue;
-        tap.x.push_back(place(from, n, iy, ix));
-        tap.y.push_back(place(to, n, oy, ox));
-      }
+    for (int64_t at = begin; at < end; ++at) {
+      const int64_t n = at / to.positions(), oy = at / to.width % to.height, ox = at % to.width;
+      const int64_t iy = oy * stride[0] + top, ix = ox * stride[1] + left;
+      if (iy < 0 || iy >= from.height || ix < 0 || ix >= from.width) continue;
+      tap.x.push_back(place(from, n, iy, ix));
+      tap.y.push_back(place(to, n, oy, ox));
     }
   }
   return piece;
@@ -81,11 +80,9 @@ void list_pieces(const Call& c, ctn_plan& plan, Pieces& all) {
   const Tensor x = c.in(0), y = c.in(1);
   const Planes to(y);
   all.images = std::clamp<int64_t>(kCached / to.positions(), 1, to.images);
-  const int64_t rows = all.images * to.height;
-  const int64_t most = std::max<int64_t>(1, kCached / to.width);
-  const int64_t count = all.images > 1 ? 1 : divide_up(rows, most);
+  const int64_t positions = all.images * to.positions(), count = divide_up(positions, kCached);
   for (int64_t k = 0; k < count; ++k)
-    all.pieces.push_back(list_rows(c, k * rows / count, (k + 1) * rows / count));
+    all.pieces.push_back(list_taps(c, k * positions / count, (k + 1) * positions / count));
   for (const Piece& piece : all.pieces)
     for (const Tap& tap : piece)
       plan.state_bytes += sizeof tap + (tap.x.capacity() + tap.y.capacity()) * sizeof(int32_t);
@@ -94,21 +91,19 @@ void list_pieces(const Call& c, ctn_plan& plan, Pieces& all) {
   plan.out_layouts[0] = filter_layout();
 }
 
-// A part of W: of two blocks of filters (or of the last one) some tiles, one for each block of
-// channels and element of a filter.
+// Some tiles of W, one for each block of channels and element of a filter, in two blocks of filters
+// or (the second is the first) in one.
 struct Part {
-  int64_t first, second;  // the same: there is one
-  int64_t begin, end;
+  int64_t first, second, begin, end;
 };
 
-void sum_filters(const Run& run, const Pieces& all, const Part& part) {
+void sum_tiles(const Run& run, const Pieces& all, const Part& part) {
   const Planes x(run.in(0)), y(run.in(1));
   const BlockLoops& loops = block_loops();
   const auto taps = static_cast<int64_t>(all.pieces[0].size());
   const int64_t tile = loops.block * loops.block;
   float* const w0 = run.out(0).data<float>() + part.first * x.blocks * taps * tile;
   float* const w1 = run.out(0).data<float>() + part.second * x.blocks * taps * tile;
-  float unused[kMostChannels * kMostChannels] = {};
   for (int64_t n = 0; n < x.images; n += all.images) {
     const int64_t images = std::min(all.images, x.images - n);
     const float* from = run.in(0).data<float>() + n * x.blocks * x.floats();
@@ -118,26 +113,27 @@ void sum_filters(const Run& run, const Pieces& all, const Part& part) {
       for (int64_t k = part.begin; k < part.end; ++k) {
         const Tap& tap = piece[static_cast<size_t>(k % taps)];
         const auto listed = static_cast<int64_t>(tap.x.size()) / all.images * images;
-        loops.products(w0 + k * tile, part.second == part.first ? unused : w1 + k * tile, start,
-                       from + k / taps * x.floats(), to + part.first * y.floats(),
-                       to + part.second * y.floats(), tap.x.data(), tap.y.data(), listed);
+        if (listed == 0 && !start) continue;
+        loops.products(w0 + k * tile, w1 + k * tile, start, from + k / taps * x.floats(),
+                       to + part.first * y.floats(), to + part.second * y.floats(), tap.x.data(),
+                       tap.y.data(), listed);
       }
     }
   }
 }
 
-// Parts for so many threads as may be there, but of enough tiles to be worth reading y anew.
-constexpr int64_t kParts = 16, kLeastTiles = 4;
-
+// Every element of W is summed in the same order, whatever part it is in: parts follow the threads.
 void weights(const Run& run) {
+  constexpr int64_t kPartsOfThread = 2;  // a thread may be late
   const Pieces& all = run.state<Pieces>();
   const int64_t filters = Planes(run.in(1)).blocks, pairs = divide_up(filters, 2);
   const int64_t tiles = Planes(run.in(0)).blocks * static_cast<int64_t>(all.pieces[0].size());
-  const auto most = std::bit_floor(static_cast<uint64_t>(divide_up(tiles, kLeastTiles)));
-  const int64_t cuts = std::min(static_cast<int64_t>(most), divide_up(kParts, pairs));
+  const int64_t threads = run.threads();
+  const int64_t cuts =
+      threads == 1 ? 1 : std::min(tiles, divide_up(threads * kPartsOfThread, pairs));
   sdk::parallel_for(run, pairs * cuts, 1, [&](int64_t k, int64_t) {
     const int64_t first = k / cuts * 2, cut = k % cuts;
-    sum_filters(
+    sum_tiles(
         run, all,
         {first, std::min(first + 1, filters - 1), cut * tiles / cuts, (cut + 1) * tiles / cuts});
   });
@@ -155,11 +151,14 @@ const char* supports_weights(const Call& c) {
   if (w.shape(2) > kMostTaps || w.shape(3) > kMostTaps || w.shape(2) * w.shape(3) > kMostTaps)
     return "large filters";
   const Planes to(y);
-  if (to.positions() * w.shape(2) * w.shape(3) > kMostListed) return "large images";
+  const int64_t taps = w.shape(2) * w.shape(3);
+  if (to.positions() * taps > kMostListed) return "large images";
+  // oneDNN's parts are of images too.
+  if (to.positions() > kCached && Planes(x).blocks * taps * divide_up(to.blocks, 2) < kLeastTiles)
+    return "large images, too few filters for many threads";
   if (to.images * to.positions() < 64) return "too few positions";
   // oneDNN is faster on one thread, and cuts a single image or many for the others.
-  if (w.shape(2) * w.shape(3) == 1 &&
-      (to.images == 1 || to.images * to.positions() >= kPositionsOfFloat))
+  if (taps == 1 && (to.images == 1 || to.images * to.positions() >= kPositionsOfFloat))
     return "filters of one element";
   if (sdk::config(c.context(), "autotune") && to.positions() >= kWinograd) {
     const ConvSides s(c, kRole.direction);

@@ -240,6 +240,7 @@ TEST_CASE("auto takes the backend that is named first and can be had, and says w
   CHECK(in_child({{"CATENA_BACKEND", "cpu"}}, answer) == "cpu; ");
   const std::string told = in_child({{"CATENA_BACKEND", "warp,cpu"}}, answer);
   CHECK(told.starts_with("cpu; 2 loader auto: using cpu; warp: backend 'warp' cannot be had"));
+  CHECK(!told.ends_with("; "));
 }
 
 TEST_CASE("a context lives as long as its handles, counted, and what was made in it") {

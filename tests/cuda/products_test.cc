@@ -55,9 +55,9 @@ void compare_linear(int64_t rows, int64_t units, const std::vector<ctn_dtype>& d
 TEST_CASE("linear with a bias is one product") {
   const FakeLt lt;
   for (const ctn_dtype dtype : {float16, kBfloat16, float32})
-    for (const int64_t rows : {1, 6})
-      CHECK(lt.count([&] { compare_linear(rows, 5, {dtype}); }) == 1);
-  CHECK(lt.count([] { compare_linear(6, 1, {float32}); }) == 1);
+    CHECK(lt.count([&] { compare_linear(6, 5, {dtype}); }) == 1);
+  CHECK(lt.count([] { compare_linear(6, 1, {float32}); }) == 0);  // vectors are cuBLAS's
+  CHECK(lt.count([] { compare_linear(1, 6, {float32}); }) == 0);
   CHECK(lt.count([] { compare_linear(6, 5, {float64}); }) == 0);
   const auto bare = [](auto v) { return F::linear(v[0], v[1]); };
   CHECK(lt.count([&] { compare("no bias", {{6, 7}, {5, 7}}, bare, {float32}); }) == 0);
@@ -79,7 +79,7 @@ TEST_CASE("a product of arrays that begin elsewhere has an algorithm of its own"
 
 TEST_CASE("where cuBLASLt has nothing, the bias is put there first") {
   const FakeLt lt;
-  for (const int how : {1, 2}) {
+  for (const int how : {1, 2, 3}) {
     lt.refuse(how);
     // kinds that no other test knows: what was decided lasts
     CHECK(lt.count([&] { compare_linear(10 + how, 9, {float16, float32}); }) == 0);
@@ -87,6 +87,27 @@ TEST_CASE("where cuBLASLt has nothing, the bias is put there first") {
     CHECK(lt.count([&] { compare_linear(10 + how, 9, {float16, float32}); }) == 0);
   }
   CHECK(lt.count([] { compare_linear(14, 9, {float16, float32}); }) == 2);
+}
+
+TEST_CASE("what cuBLASLt lacks is logged, what breaks in it is an error") {
+  const FakeLt lt;
+  std::string said;
+  std::function<void(int, std::string_view, std::string_view)> log =
+      [&](int, std::string_view topic, std::string_view text) {
+        if (topic == "kernel" && text.find("cuBLASLt") != text.npos) said += text;
+      };
+  const Context ctx(ContextOptions{.device = "cuda", .log = &log, .log_level = CTN_LOG_DEBUG});
+  const Variable x(Array::full({2, 3}, 1)), w(Array::full({11, 3}, 1)), b(Array::full({11}, 1));
+  lt.refuse(4);
+  CHECK_THROWS_WITH_AS(F::linear(x, w, b),
+                       doctest::Contains("cuda:0: cuBLASLt: choosing an algorithm"), DeviceError);
+  CHECK(said.empty());
+  lt.refuse(1);
+  for (int k = 0; k < 2; ++k)
+    CHECK(F::linear(x, w, b).array().to_vector<float>() == cuda_test::Floats(22, 4));
+  CHECK(said ==
+        "cuda:0: cuBLASLt has no kernel for float32 2x3 times 3x11 and a bias, which is put "
+        "there first");
 }
 
 TEST_CASE("use_cudnn_tensor_core is a part of the kind") {

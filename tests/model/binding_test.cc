@@ -404,6 +404,16 @@ TEST_CASE("links are put together, copied and moved") {
   CHECK(values(Parameter(Value::list({"Constant", 3.0}), Shape{2})) == Floats{3, 3});
 }
 
+TEST_CASE("an item is converted once, to what is asked for") {
+  const Context ctx("cpu");
+  const int64_t large = (int64_t{1} << 62) + 1;  // no float64
+  CHECK(Array::of<int64_t>({large}).item<int64_t>() == large);
+  CHECK(Array::of<int64_t>({-3}).item() == -3.0);
+  CHECK(Array::of<float>({2.75f}).item<int32_t>() == 2);
+  CHECK(Array::of<float>({0.5f}).item<bool>());
+  CHECK(Array::of<double>({0.1}).item<float>() == 0.1f);
+}
+
 TEST_CASE("arrays over memory of others, and views") {
   const Context ctx("cpu");
   const auto memory = std::make_shared<Floats>(Floats{0, 1, 2, 3, 4, 5});

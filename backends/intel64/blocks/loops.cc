@@ -131,28 +131,38 @@ void scale(float* y, float by, int64_t n) {
   for (int64_t i = 0; i < n * kB; i += kB) store(y + i, load(y + i) * by);
 }
 
-// Half of the rows of both products at a time: sums, factors and one broadcast fit the registers.
+// kRows rows of one or both products: sums, factors and one broadcast fit the registers.
+template <int kRows, bool kBoth>
+[[gnu::always_inline]] inline void product_rows(float* w0, float* w1, bool first, const float* x,
+                                                const float* y0, const float* y1,
+                                                const int32_t* at_x, const int32_t* at_y,
+                                                int64_t n) {
+  V a[kRows] = {}, b[kRows] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    const float* row = x + at_x[i];
+    const V u = load(y0 + at_y[i]), v = kBoth ? load(y1 + at_y[i]) : V{};
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const V all = all_of(row[r]);
+      a[r] = fused(all, u, a[r]);
+      if constexpr (kBoth) b[r] = fused(all, v, b[r]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    float *to = w0 + r * kB, *other = w1 + r * kB;
+    store(to, first ? a[r] : load(to) + a[r]);
+    if constexpr (kBoth) store(other, first ? b[r] : load(other) + b[r]);
+  }
+}
+
 void products(float* w0, float* w1, bool first, const float* x, const float* y0, const float* y1,
               const int32_t* at_x, const int32_t* at_y, int64_t n) {
   constexpr int kRows = kB / 2;
-  for (int half = 0; half < kB; half += kRows) {
-    V a[kRows] = {}, b[kRows] = {};
-    for (int64_t i = 0; i < n; ++i) {
-      const float* row = x + at_x[i] + half;
-      const V u = load(y0 + at_y[i]), v = load(y1 + at_y[i]);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const V all = all_of(row[r]);
-        a[r] = fused(all, u, a[r]);
-        b[r] = fused(all, v, b[r]);
-      }
-    }
-    for (int r = 0; r < kRows; ++r) {
-      float *to = w0 + (half + r) * kB, *other = w1 + (half + r) * kB;
-      store(to, first ? a[r] : load(to) + a[r]);
-      store(other, first ? b[r] : load(other) + b[r]);
-    }
-  }
+  if (w1 == w0) return product_rows<kB, false>(w0, w1, first, x, y0, y1, at_x, at_y, n);
+  for (int half = 0; half < kB; half += kRows)
+    product_rows<kRows, true>(w0 + half * kB, w1 + half * kB, first, x + half, y0, y1, at_x, at_y,
+                              n);
 }
 
 #if CTN_BLOCK == 16

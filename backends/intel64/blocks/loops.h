@@ -80,8 +80,8 @@ struct BlockLoops {
                     int32_t position);
   // y[i] *= by
   void (*scale)(float* y, float by, int64_t n);
-  // w0, w1 [block of x][block of y] += x[at_x[i]] * y[at_y[i]] for i < n, for two blocks of y (=,
-  // if `first`); places in floats.
+  // w0, w1 [block of x][block of y] += x[at_x[i]] * y[at_y[i]] for i < n, for two blocks of y, or
+  // one where w1 is w0 (=, if `first`); places in floats.
   void (*products)(float* w0, float* w1, bool first, const float* x, const float* y0,
                    const float* y1, const int32_t* at_x, const int32_t* at_y, int64_t n);
   // Null where the registers do not hold a tile.

@@ -20,7 +20,9 @@ struct Layout {
 };
 struct Preference {
   uint64_t workspace = 0;
+  uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
   uint32_t a = 256, b = 256, c = 256, d = 256;  // least alignments of addresses
+  uint32_t bias = 1;                            // that of the bias it was chosen for
 };
 
 template <class T, class Opaque>
@@ -29,6 +31,12 @@ T* real(Opaque* p) {
 }
 
 int products = 0, refusing = 0, descriptors = 0;
+
+// What of an address says how it is aligned, up to 16 bytes.
+uint32_t least_bits(const void* p) {
+  const auto at = reinterpret_cast<uintptr_t>(p) | 16;
+  return static_cast<uint32_t>(at & -at);
+}
 
 bool is_aligned(const void* p, uint32_t bytes) {
   return reinterpret_cast<uintptr_t>(p) % bytes == 0;
@@ -49,7 +57,8 @@ extern "C" {
 // Products run so far; descriptors that are there.
 EXPORT int fake_cublas_lt_products() { return products; }
 EXPORT int fake_cublas_lt_descriptors() { return descriptors; }
-// 1: it has an algorithm for nothing; 2: it has, which then cannot run.
+// 1: it says that there is no algorithm; 2: it says nothing and has none; 3: it has one that then
+// cannot run; 4: choosing breaks.
 EXPORT void fake_cublas_lt_refuse(int how) { refusing = how; }
 
 EXPORT cublasStatus_t cublasLtCreate(cublasLtHandle_t* h) {
@@ -112,10 +121,9 @@ EXPORT cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
     cublasLtMatmulPreference_t pref, cublasLtMatmulPreferenceAttributes_t what, const void* value,
     size_t bytes) {
   auto* p = real<Preference>(pref);
-  uint32_t scheme;
   switch (what) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: return put(p->workspace, value, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return put(scheme, value, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return put(p->reductions, value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: return put(p->a, value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: return put(p->b, value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: return put(p->c, value, bytes);
@@ -125,17 +133,22 @@ EXPORT cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
 }
 
 // What it gives is the preference itself, so that the product can see whether it was kept.
-EXPORT cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
+EXPORT cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
                                                      cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                                      cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                                      cublasLtMatmulPreference_t wanted, int most,
                                                      cublasLtMatmulHeuristicResult_t* results,
                                                      int* count) {
   *count = 0;
-  if (refusing == 1 || most < 1) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (most < 1) return CUBLAS_STATUS_INVALID_VALUE;
+  if (refusing == 1) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (refusing == 2) return CUBLAS_STATUS_SUCCESS;
+  if (refusing == 4) return CUBLAS_STATUS_INTERNAL_ERROR;
   *results = {};
+  Preference kept = *real<Preference>(wanted);
+  kept.bias = least_bits(real<Operation>(desc)->bias);
   static_assert(sizeof(Preference) <= sizeof results->algo);
-  std::memcpy(&results->algo, real<Preference>(wanted), sizeof(Preference));
+  std::memcpy(&results->algo, &kept, sizeof kept);
   results->state = CUBLAS_STATUS_SUCCESS;
   *count = 1;
   return CUBLAS_STATUS_SUCCESS;
@@ -144,18 +157,22 @@ EXPORT cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtM
 EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void* alpha,
                                      const void* a, cublasLtMatrixLayout_t a_layout, const void* b,
                                      cublasLtMatrixLayout_t b_layout, const void* beta,
-                                     const void* c, cublasLtMatrixLayout_t, void* d,
+                                     const void* c, cublasLtMatrixLayout_t c_layout, void* d,
                                      cublasLtMatrixLayout_t d_layout,
                                      const cublasLtMatmulAlgo_t* algo, void* workspace,
                                      size_t bytes, cudaStream_t stream) {
-  if (refusing == 2) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (refusing == 3) return CUBLAS_STATUS_NOT_SUPPORTED;
   const auto& o = *real<Operation>(desc);
   const auto &la = *real<Layout>(a_layout), &lb = *real<Layout>(b_layout),
              &ld = *real<Layout>(d_layout);
   Preference p;
   std::memcpy(static_cast<void*>(&p), algo, sizeof p);
   const bool fits = o.a == CUBLAS_OP_T && o.epilogue == CUBLASLT_EPILOGUE_BIAS && o.bias &&
-                    c == d && la.rows == lb.rows && la.columns == ld.rows &&
+                    c == d && c_layout == d_layout && la.ld == la.rows && lb.ld == lb.rows &&
+                    (o.compute == CUBLAS_COMPUTE_32F ||
+                     (o.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && la.type == CUDA_R_32F)) &&
+                    p.reductions == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE &&
+                    is_aligned(o.bias, p.bias) && la.rows == lb.rows && la.columns == ld.rows &&
                     lb.columns == ld.columns && la.type == lb.type && lb.type == ld.type &&
                     la.type != CUDA_R_64F && p.workspace <= bytes &&
                     is_workspace(workspace, bytes) && is_aligned(a, p.a) && is_aligned(b, p.b) &&

@@ -18,7 +18,8 @@ struct ConvRole {
   int stride, pad, dilate, groups;
 };
 
-// The arrays of one call, inputs and output.
+// The arrays of one call: the inputs 0 and 1, which are two of x, W and y in this order (x from y
+// and W: y and W), and the output 0. A bias is no part of it.
 struct ConvSides {
   Tensor x, w, y;
   ConvSides(const Call& c, ConvDirection d)

@@ -215,15 +215,15 @@ class Array : public detail::Handle<ctn_array, ctn_array_retain, ctn_array_relea
     check(ctn_array_to_host(get(), v.data(), v.size() * sizeof(T)));
     return v;
   }
-  // The value of an array of one element, converted.
+  // The value of an array of one element, as astype converts it.
   template <class T = double>
   T item() const {
     if (size() != 1)
       throw InvalidArgument(CTN_EINVAL,
                             "item: the array has " + std::to_string(size()) + " elements");
-    double v = 0;
-    check(ctn_array_to_host(astype(float64).get(), &v, sizeof v));
-    return static_cast<T>(v);
+    T v{};
+    check(ctn_array_to_host(astype(dtype_of<T>()).get(), &v, sizeof v));
+    return v;
   }
 
  private:
