@@ -188,8 +188,9 @@ Chosen::Algorithm choose(const Device& d, cublasLtHandle_t handle, const BiasedP
 
 void log_none(ctn_context ctx, const Device& d, const BiasedProduct& p) {
   const std::string text =
-      sdk::text(d.name, ": cuBLASLt has no kernel for ", sdk::dtype_name(p.dtype), " ", p.m, "x",
-                p.k, " times ", p.k, "x", p.n, " and a bias, which is put there first");
+      sdk::text(d.name, lt() ? ": cuBLASLt has no kernel for " : ": there is no cuBLASLt for ",
+                sdk::dtype_name(p.dtype), " ", p.m, "x", p.k, " times ", p.k, "x", p.n,
+                " and a bias, which is put there first");
   sdk::host->log(ctx, CTN_LOG_DEBUG, sdk::str("kernel"), sdk::str(text));
 }
 
@@ -197,12 +198,17 @@ void log_none(ctn_context ctx, const Device& d, const BiasedProduct& p) {
 
 bool multiply_add_bias(Device& d, ctn_context ctx, const BiasedProduct& p, void* workspace) {
   const BlasTypes t = blas_types(p.dtype, p.tf32);
-  if (!lt() || t.compute == CUBLAS_COMPUTE_64F) return false;
+  if (t.compute == CUBLAS_COMPUTE_64F) return false;
   if (p.m == 1 || p.n == 1 || std::max({p.m, p.n, p.k}) > INT_MAX) return false;
   static Chosen* const all = new Chosen;
   const Key key = key_of(d, t, p);
   std::optional<Chosen::Algorithm> chosen = all->find(key);
   if (chosen && !*chosen) return false;
+  if (!lt()) {
+    all->put(key, std::nullopt);
+    log_none(ctx, d, p);
+    return false;
+  }
 
   const Current current(d);
   const cublasLtHandle_t handle = handle_of(d);

@@ -16,9 +16,9 @@ struct BiasedProduct {
   bool tf32;
 };
 
-// False, and nothing was queued: there is no cuBLASLt, it has no kernel for this (logged at
-// CTN_LOG_DEBUG of "kernel" when it was asked), or the product is one of a vector, for which cuBLAS
-// has kernels of its own. `workspace` is blas_workspace's.
+// False, and nothing was queued: there is no cuBLASLt, or it has no kernel for this (logged at
+// CTN_LOG_DEBUG of "kernel" once for each kind); or the product is of float64 or of a vector, for
+// which cuBLAS has kernels of its own. `workspace` is blas_workspace's.
 bool multiply_add_bias(Device& d, ctn_context ctx, const BiasedProduct& p, void* workspace);
 
 }  // namespace catena::cuda

@@ -38,6 +38,20 @@ uint32_t least_bits(const void* p) {
   return static_cast<uint32_t>(at & -at);
 }
 
+// Descriptors that are handed out, and taken back.
+template <class Opaque, class T>
+cublasStatus_t hand_out(Opaque** out, const T& made) {
+  *out = reinterpret_cast<Opaque*>(new T(made));
+  ++descriptors;
+  return CUBLAS_STATUS_SUCCESS;
+}
+template <class T, class Opaque>
+cublasStatus_t take_back(Opaque* p) {
+  delete real<T>(p);
+  --descriptors;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
 bool is_aligned(const void* p, uint32_t bytes) {
   return reinterpret_cast<uintptr_t>(p) % bytes == 0;
 }
@@ -71,14 +85,10 @@ EXPORT const char* cublasLtGetStatusString(cublasStatus_t) { return "CUBLAS_STAT
 EXPORT cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* d, cublasComputeType_t compute,
                                                cudaDataType_t scale) {
   if (scale != CUDA_R_32F) return CUBLAS_STATUS_INVALID_VALUE;
-  *d = real<cublasLtMatmulDescOpaque_t>(new Operation{compute});
-  ++descriptors;
-  return CUBLAS_STATUS_SUCCESS;
+  return hand_out(d, Operation{compute});
 }
 EXPORT cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) {
-  delete real<Operation>(d);
-  --descriptors;
-  return CUBLAS_STATUS_SUCCESS;
+  return take_back<Operation>(d);
 }
 EXPORT cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
                                                      cublasLtMatmulDescAttributes_t what,
@@ -96,26 +106,17 @@ EXPORT cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* l, cuda
                                                  uint64_t rows, uint64_t columns, int64_t ld) {
   if (rows == 0 || columns == 0 || ld < static_cast<int64_t>(rows))
     return CUBLAS_STATUS_INVALID_VALUE;
-  *l = real<cublasLtMatrixLayoutOpaque_t>(
-      new Layout{type, static_cast<int>(rows), static_cast<int>(columns), ld});
-  ++descriptors;
-  return CUBLAS_STATUS_SUCCESS;
+  return hand_out(l, Layout{type, static_cast<int>(rows), static_cast<int>(columns), ld});
 }
 EXPORT cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l) {
-  delete real<Layout>(l);
-  --descriptors;
-  return CUBLAS_STATUS_SUCCESS;
+  return take_back<Layout>(l);
 }
 
 EXPORT cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) {
-  *p = real<cublasLtMatmulPreferenceOpaque_t>(new Preference);
-  ++descriptors;
-  return CUBLAS_STATUS_SUCCESS;
+  return hand_out(p, Preference{});
 }
 EXPORT cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) {
-  delete real<Preference>(p);
-  --descriptors;
-  return CUBLAS_STATUS_SUCCESS;
+  return take_back<Preference>(p);
 }
 EXPORT cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
     cublasLtMatmulPreference_t pref, cublasLtMatmulPreferenceAttributes_t what, const void* value,
