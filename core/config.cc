@@ -43,6 +43,7 @@ constexpr Key kKeys[] = {
     {"use_cudnn", Kind::kTernary, 16, 2, kAuto},
     {"use_cudnn_tensor_core", Kind::kTernary, 18, 2, kAuto},
     {"use_ideep", Kind::kTernary, 20, 2, kNever},
+    {"use_winograd", Kind::kTernary, 22, 2, kAuto},
     {"max_workspace_size", Kind::kBytes, 24, 40, 8 << 20},
 };
 static_assert(kKeys[0].mask() == kTrain && kKeys[1].mask() == kEnableBackprop &&
@@ -186,6 +187,7 @@ Config::Config(bool use_env) : global_(0), id_(next_config()) {
   if (const auto use = off ? std::nullopt : env_ternary("CHAINER_USE_CUDNN"))
     preset("use_cudnn", *use);
   if (const auto use = env_ternary("CHAINER_USE_IDEEP")) preset("use_ideep", *use);
+  if (const auto use = env_ternary("CATENA_USE_WINOGRAD")) preset("use_winograd", *use);
   if (const auto bytes = env_bytes("CATENA_MAX_WORKSPACE_SIZE"))
     preset("max_workspace_size", *bytes);
 }

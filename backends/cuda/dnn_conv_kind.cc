@@ -29,6 +29,7 @@ ConvKind::ConvKind(const sdk::Call& c, const ConvRole& role, const ConvSides& s)
       groups(c.i(role.groups)),
       bias(c.has(2)),
       deterministic(sdk::config(c.context(), "cudnn_deterministic")),
+      winograd(!sdk::config_is(c.context(), "use_winograd", "never")),
       workspace(sdk::config_int(c.context(), "max_workspace_size")),
       math(math_of(c, c.in(0).dtype())),
       dtype(c.in(0).dtype()),
@@ -60,10 +61,11 @@ ConvKind::Key ConvKind::key() const {
              groups,
              bias,
              deterministic,
+             winograd,
              workspace,
              static_cast<int64_t>(math),
              sdk::dtype_index(dtype)};
-  auto at = key.begin() + 8;
+  auto at = key.begin() + 9;
   for (const Sizes* s : {&x, &w, &y}) at = std::copy(s->begin(), s->end(), at);
   for (const auto* p : {&stride, &pad, &dilate}) at = std::copy(p->begin(), p->end(), at);
   *at = 0;

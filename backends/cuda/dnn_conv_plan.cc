@@ -98,6 +98,19 @@ auto with_functions(Direction d, Body&& body) {
   }
 }
 
+bool is_winograd(cudnnConvolutionFwdAlgo_t a) {
+  return a == CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD ||
+         a == CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED;
+}
+bool is_winograd(cudnnConvolutionBwdDataAlgo_t a) {
+  return a == CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD ||
+         a == CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD_NONFUSED;
+}
+bool is_winograd(cudnnConvolutionBwdFilterAlgo_t a) {
+  return a == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD ||
+         a == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED;
+}
+
 constexpr const char* kAsking = "asking for an algorithm";
 // The one algorithm that cuDNN has with a bias and nothing behind it.
 constexpr auto kFusing = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
@@ -157,11 +170,15 @@ void ConvPlan::set_math(cudnnMathType_t math) {
 template <class Perf, class Bytes>
 const char* ConvPlan::take(std::span<const Perf> found, Bytes&& bytes) {
   std::vector<Choice> allowed;
-  bool large = false, varying = false;  // there were such, which are not allowed
+  bool large = false, varying = false, winograd = false;  // there were such, not allowed
   for (const Perf& p : found) {
     if (p.status != CUDNN_STATUS_SUCCESS) continue;
     if (kind_.deterministic && p.determinism != CUDNN_DETERMINISTIC) {
       varying = true;
+      continue;
+    }
+    if (!kind_.winograd && is_winograd(p.algo)) {
+      winograd = true;
       continue;
     }
     const cudnnMathType_t math = kind_.math == CUDNN_FMA_MATH ? CUDNN_FMA_MATH : p.mathType;
@@ -181,10 +198,11 @@ const char* ConvPlan::take(std::span<const Perf> found, Bytes&& bytes) {
     workspace_ = choices_.front().workspace;
   }
   if (!choices_.empty()) set_math(choices_.front().math);
-  return !none     ? nullptr
-         : large   ? "cuDNN has no algorithm for it within max_workspace_size"
-         : varying ? "cuDNN has no deterministic algorithm for it"
-                   : "cuDNN has no algorithm for it";
+  return !none      ? nullptr
+         : large    ? "cuDNN has no algorithm for it within max_workspace_size"
+         : varying  ? "cuDNN has no deterministic algorithm for it"
+         : winograd ? "cuDNN has no algorithm for it but Winograd's"
+                    : "cuDNN has no algorithm for it";
 }
 
 const char* ConvPlan::choose() {

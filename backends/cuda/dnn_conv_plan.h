@@ -21,7 +21,7 @@ using Direction = sdk::ConvDirection;
 // All that a plan follows from, as numbers.
 struct ConvKind {
   Direction direction;
-  int64_t device, groups, bias, deterministic, workspace;
+  int64_t device, groups, bias, deterministic, winograd, workspace;
   cudnnMathType_t math;
   ctn_dtype dtype;
   Sizes x, w, y;
@@ -37,7 +37,7 @@ struct ConvKind {
   // Whether the function that convolves has to add the bias too: another one would read 16-bit
   // floats that were rounded, and round their sum again.
   bool fuses_bias() const { return bias && dtype.bits == 16; }
-  using Key = std::array<int64_t, 27>;
+  using Key = std::array<int64_t, 28>;
   Key key() const;
 };
 

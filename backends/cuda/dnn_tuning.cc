@@ -31,7 +31,7 @@ std::string name_of(const ConvKind& k, bool channels_last) {
                    list(k.x), " W ", list(k.w), " y ", list(k.y), " stride ", list(k.stride),
                    " dilate ", list(k.dilate), " pad ", list(k.pad), " groups ", k.groups, " math ",
                    kMath[static_cast<int>(k.math)], " workspace ", k.workspace,
-                   k.deterministic ? " deterministic" : "");
+                   k.deterministic ? " deterministic" : "", k.winograd ? "" : " no winograd");
 }
 
 void tell(ctn_context ctx, std::string_view name, std::string_view choice, const char* why) {

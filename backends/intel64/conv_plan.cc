@@ -1,25 +1,16 @@
-// Plans of convolutions: see conv_plan.h. By default all follows from the shape, and from whether
-// there are threads to share the work. Where `autotune` is on, oneDNN's Winograd kernels are timed
-// beside the direct ones and ours, once for each kind of call.
+// Plans of convolutions: see conv_plan.h; which kernels they get: conv_choice.cc.
 #include <intel64/conv_plan.h>
-#include <intel64/decisions.h>
 #include <intel64/locks.h>
 
 #include <catena/sdk/var.hpp>
 
 #include <algorithm>
-#include <bit>
-#include <chrono>
-#include <cstring>
 #include <deque>
 #include <vector>
 
 namespace catena::intel64 {
 
 namespace {
-
-constexpr int64_t kMostParts = 8;
-constexpr int64_t kMostLargeParts = 2;  // of Winograd, which transforms all filters for each
 
 // A number for a format of filters that is no layout of ours, and none of their numbers: the same
 // each time, as long as the format is among the latest.
@@ -52,10 +43,6 @@ size_t scratch_of(const Conv& part) { return (part.primitive.scratch_bytes() + 6
 
 }  // namespace
 
-bool suits_winograd(const ConvGeometry& g) {
-  return channel_block() == 16 && g.is_dense_3x3() && g.channels % 16 == 0 && g.filters % 16 == 0;
-}
-
 // size: images or blocks.
 Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size) const {
   const int64_t n = cut_ == Cut::kImages ? size : 1, width = size * channel_block();
@@ -73,56 +60,6 @@ Conv ConvPlan::conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, i
                 epilogue_.adds(),
                 epilogue_.relu};
   return make_conv(direction_, a, desc);
-}
-
-// Gradients of filters are added up over the parts: as many as pay.
-Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const {
-  Parts parts = cut_images(s.y.shape(0), s.y.shape(2) * s.y.shape(3), most);
-  if (direction_ != Direction::kWeights) {
-    if (parts.images >= 4) parts.each = std::max<int64_t>(parts.each, 2);  // one alone is slower
-    return parts;
-  }
-  const auto costs = [&] { return (parts.count() - 1) * s.w.size() * kPositionsOfFloat; };
-  while (parts.count() > 1 && static_cast<double>(costs()) > g.macs)
-    parts.each = std::min(parts.images, 2 * parts.each);
-  return parts;
-}
-
-// One image is cut by filters, or for the gradient of x by channels. Filters of several neighbours
-// oneDNN sums up in the same order however much it does at once, but slower where that is little:
-// there each thread does its share at once, for equal bits. Which kernel it has for wide windows
-// depends on how much that is; their parts, as those of other sums, follow the shape alone.
-ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g,
-                                  int64_t threads) const {
-  constexpr double kLeastMacsOfPart = 4e6;
-  constexpr int64_t kMostWindow = 5;
-  const bool data = direction_ == Direction::kData;
-  const bool narrow =
-      g.dilate == MdDims{0, 0} && g.window[0] <= kMostWindow && g.window[1] <= kMostWindow;
-  const bool same_bits = direction_ != Direction::kWeights && g.taps > 1 && narrow;
-  const int64_t fixed = direction_ == Direction::kForward || g.taps > 1 ? 4 : 2;
-  const int64_t most = same_bits ? threads : fixed;
-  const int64_t block = channel_block(), width = data ? g.channels : g.filters;
-  const int64_t images = s.x.shape(0);
-  if (same_bits && threads == 1) return {"direct", Algorithm::kDirect, {images, images}};
-  if (images == 1 && g.groups == 1 && width % block == 0) {
-    Parts cuts{width / block, 1};
-    cuts.each = (cuts.images + most - 1) / most;
-    const double of_block = g.macs / static_cast<double>(cuts.images);
-    const auto suits = [&] {
-      return (same_bits || std::has_single_bit(static_cast<uint64_t>(cuts.count()))) &&
-             of_block * static_cast<double>(cuts.each) >= kLeastMacsOfPart;
-    };
-    while (cuts.count() > 1 && !suits()) ++cuts.each;
-    if (cuts.count() > 1)
-      return {"direct", Algorithm::kDirect, cuts, data ? Cut::kChannels : Cut::kFilters};
-  }
-  Parts parts = default_parts(s, g, kMostParts);
-  const int64_t image = (s.x.size() + s.y.size()) / images,
-                share = (images + threads - 1) / threads;
-  while (same_bits && parts.each < share && parts.each * image < s.w.size())
-    parts.each = std::min(share, 2 * parts.each);
-  return {"direct", Algorithm::kDirect, parts};
 }
 
 // The format of all filters, of which parts have a share each; false if theirs cannot be joined.
@@ -195,48 +132,13 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
   find_steps(s);
 }
 
-bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
-                           const ConvGeometry& g) {
-  if (RowConv::suits(role.direction, s, g)) return true;
-  std::vector<int64_t> key = {static_cast<int64_t>(role.direction), g.groups, c.has(2)};
-  for (const sdk::Tensor& t : {s.x, s.w, s.y})
-    key.insert(key.end(), t.shape().begin(), t.shape().end());
-  for (const MdDims* d : {&g.stride, &g.dilate, &g.low, &g.high})
-    key.insert(key.end(), d->begin(), d->end());
-  static auto* known = new Known<std::optional<bool>>(Lock::kCalls, 4096);
-  if (const std::optional<bool> answer = known->find(key)) return *answer;
-  bool compiled = false;
-  try {
-    ConvPlan p;
-    p.direction_ = role.direction;
-    p.bias_ = role.direction == Direction::kForward && c.has(2);
-    p.build(c, s, g, p.direct(s, g, kMostParts));
-    compiled = !p.full_->primitive.is_reference();
-    if (p.last_) compiled = compiled && !p.last_->primitive.is_reference();
-  } catch (const sdk::Error& e) {
-    if (e.status() != CTN_EUNSUPPORTED) throw;
-  }
-  known->add(std::move(key), compiled);
-  return compiled;
-}
-
 void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   direction_ = role.direction;
   epilogue_ = Epilogue::of(c);
   bias_ = direction_ == Direction::kForward && (c.has(2) || epilogue_.folds());
   const ConvSides s(c, direction_);
   const ConvGeometry g(c, role, s);
-  const int64_t threads = sdk::api().context_threads(c.context());
-  const Parts many = default_parts(s, g, kMostParts), few = default_parts(s, g, kMostLargeParts);
-  std::vector<Choice> choices = {direct(s, g, threads),
-                                 {"winograd", Algorithm::kWinograd, many},
-                                 {"winograd, large parts", Algorithm::kWinograd, few}};
-  if (RowConv::suits(direction_, s, g))
-    choices.insert(choices.begin(), {.name = "rows", .cut = Cut::kRows});
-  if (sdk::config(c.context(), "autotune") && suits_winograd(g))
-    build_fastest(c, s, g, choices);
-  else
-    build(c, s, g, choices[0]);
+  build_chosen(c, role, s, g);
 
   const uint64_t x = image_layout(s.x.shape(1)), y = image_layout(s.y.shape(1));
   const uint64_t w = filter_layout(filters_, s.w.shape(), g.groups);
@@ -309,105 +211,6 @@ void ConvPlan::run(int64_t part, const void* x, const void* w, const void* y, co
       {DNNL_ARG_BIAS, c.b, at(b, b_bytes_)},
   };
   c.primitive.run(std::span(args, c.b.get_size() != 0 ? 4u : 3u), scratch);
-}
-
-// ---- choosing by time
-
-namespace {
-
-std::string list(std::span<const int64_t> numbers) {
-  std::string all;
-  for (const int64_t n : numbers) all += (all.empty() ? "" : "x") + std::to_string(n);
-  return all;
-}
-
-// Names the kind of call in files of decisions.
-std::string name_of(Direction direction, const ConvSides& s, const ConvGeometry& g, bool bias,
-                    const Epilogue& e) {
-  static constexpr const char* kNames[] = {"forward", "data", "weights"};
-  return sdk::text("convolution ", kNames[static_cast<int>(direction)], " float32 x ",
-                   list(s.x.shape()), " W ", list(s.w.shape()), " y ", list(s.y.shape()),
-                   " stride ", list(g.stride), " dilate ", list(g.dilate), " pad ", list(g.low),
-                   " ", list(g.high), " groups ", g.groups, bias ? " bias" : "",
-                   e.adds() ? " sum" : "", e.relu ? " relu" : "");
-}
-
-void tell(ctn_context ctx, std::string_view name, std::string_view choice, const char* why) {
-  sdk::host->log(ctx, CTN_LOG_DEBUG, sdk::str("kernel"),
-                 sdk::str(sdk::text(name, ": ", choice, ", ", why)));
-}
-
-// Zeros on the device of the call, whose memory is the host's: that of this backend.
-class Room {
- public:
-  Room(ctn_context ctx, ctn_device device, size_t bytes) {
-    const int64_t floats[] = {static_cast<int64_t>(bytes / sizeof(float)) + 1};
-    ctn_array a = nullptr;
-    sdk::check(sdk::api().array_new_on(ctx, device, sdk::dtype_of(CTN_FLOAT32), 1, floats, &a));
-    array_ = sdk::Array::take(a);
-    std::memset(data(), 0, static_cast<size_t>(floats[0]) * sizeof(float));
-  }
-  void* data() const { return array_.view().data; }
-
- private:
-  sdk::Array array_;
-};
-
-}  // namespace
-
-// Of all parts one after the other.
-double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
-  const auto room = [&](size_t bytes) { return Room(c.context(), c.in(0).device(), bytes); };
-  const auto whole = [&](const sdk::Tensor& t) {
-    return room(images(t, t.shape(0), t.shape(1)).get_size());
-  };
-  const Room x = whole(s.x), y = whole(s.y), w = room(filters_.get_size());
-  const Room b = room(static_cast<size_t>(s.w.shape(0)) * sizeof(float)), scratch = room(scratch_);
-  double least = 1e30;
-  for (int round = 0; round < 3; ++round) {  // the first one compiles
-    const auto start = std::chrono::steady_clock::now();
-    for (int64_t k = 0; k < parts_.count(); ++k)
-      run(k, x.data(), w.data(), y.data(), bias_ ? b.data() : nullptr, scratch.data());
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    least = std::min(least, took.count());
-  }
-  return least;
-}
-
-bool ConvPlan::build_decided(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
-                             std::span<const Choice> choices, std::string_view decided) {
-  for (const Choice& choice : choices) {
-    if (choice.name != decided) continue;
-    try {
-      build(c, s, g, choice);
-      return true;
-    } catch (const sdk::Error& e) {
-      if (e.status() != CTN_EUNSUPPORTED) throw;
-    }
-  }
-  return false;
-}
-
-// A decision that was loaded and cannot be followed counts as none.
-void ConvPlan::build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
-                             std::span<const Choice> choices) {
-  const std::string name = name_of(direction_, s, g, bias_, epilogue_);
-  const std::string_view decided = find_decision(c.context(), name);
-  if (!decided.empty() && build_decided(c, s, g, choices, decided))
-    return tell(c.context(), name, decided, "as decided before");
-  const Choice* best = nullptr;
-  double least = 0;
-  for (const Choice& choice : choices) {
-    if (!build_decided(c, s, g, {&choice, 1}, choice.name)) continue;
-    const double took = seconds(c, s);
-    if (best && took >= least) continue;
-    best = &choice;
-    least = took;
-  }
-  if (!best) best = &choices[0];
-  build(c, s, g, *best);
-  add_decision(c.context(), name, best->name);
-  tell(c.context(), name, best->name, "the fastest");
 }
 
 }  // namespace catena::intel64

@@ -13,8 +13,9 @@
 
 namespace catena::intel64 {
 
-// Whether `autotune` times Winograd's kernels for it.
-bool suits_winograd(const ConvGeometry& g);
+// Whether oneDNN may have Winograd's kernels for it, and `use_winograd` allows them: `autotune` times
+// them then.
+bool may_use_winograd(const sdk::Call& c, const ConvGeometry& g);
 
 class ConvPlan {
  public:
@@ -22,6 +23,10 @@ class ConvPlan {
   // the filter, steps along with dilation) is slow. Asked once for each kind of call.
   static bool is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
                           const ConvGeometry& g);
+  // Whether Winograd's kernels are taken where nothing is timed: large images or many of them, and
+  // enough parts for several threads.
+  static bool takes_winograd(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
+                             const ConvGeometry& g);
   // Also fills the layouts and the scratch of `plan`.
   void make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan);
 
@@ -54,16 +59,23 @@ class ConvPlan {
     Cut cut = Cut::kImages;
   };
   void build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g, const Choice& choice);
-  // Whether that is one of the choices, and oneDNN has it.
-  bool build_decided(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
-                     std::span<const Choice> choices, std::string_view decided);
+  // Whether oneDNN has it.
+  bool can_build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
+                 const Choice& choice);
+  void build_chosen(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
+                    const ConvGeometry& g);
+  void build_first(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
+                   std::span<const Choice> choices);
   void build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      std::span<const Choice> choices);
   double seconds(const sdk::Call& c, const ConvSides& s) const;
   Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size) const;
   bool find_whole_filters(const ConvSides& s, const ConvGeometry& g);
   void find_steps(const ConvSides& s);
+  static bool is_compiled(const sdk::Call& c, Direction direction, const ConvSides& s,
+                          const ConvGeometry& g, Algorithm algorithm);
   Choice direct(const ConvSides& s, const ConvGeometry& g, int64_t threads) const;
+  Choice winograd(const ConvSides& s, const ConvGeometry& g) const;
   Parts default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const;
   const Conv& conv(int64_t part) const {
     return parts_.rest() != 0 && part == parts_.count() - 1 ? *last_ : *full_;

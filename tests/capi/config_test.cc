@@ -58,7 +58,8 @@ const char* const kFlags[] = {"train",
                               "autotune",
                               "warn_nondeterministic",
                               "cudnn_fast_batch_normalization"};
-const char* const kTernaries[] = {"use_cudnn", "use_cudnn_tensor_core", "use_ideep"};
+const char* const kTernaries[] = {"use_cudnn", "use_cudnn_tensor_core", "use_ideep",
+                                  "use_winograd"};
 
 // All keys of a context that reads the environment.
 std::string preset() {
@@ -85,6 +86,7 @@ TEST_CASE("configuration starts as Chainer's") {
   CHECK(shown(ctx, "use_cudnn") == "auto");
   CHECK(shown(ctx, "use_cudnn_tensor_core") == "auto");
   CHECK(shown(ctx, "use_ideep") == "never");
+  CHECK(shown(ctx, "use_winograd") == "auto");
   CHECK(shown(ctx, "max_workspace_size") == "int 8388608");
 }
 
@@ -288,20 +290,24 @@ TEST_CASE("unknown keys and wrong kinds are refused and change nothing") {
 }
 
 TEST_CASE("Chainer's environment variables preset the global values") {
-  const std::string usual = "train enable_backprop type_check auto auto never ";
+  const std::string usual = "train enable_backprop type_check auto auto never auto ";
   CHECK(in_child({}, preset) == usual);
   CHECK(in_child({{"CHAINER_DEBUG", "1"}, {"CHAINER_LAZY_GRAD_SUM", "1"}}, preset) ==
-        "train enable_backprop type_check debug lazy_grad_sum auto auto never ");
+        "train enable_backprop type_check debug lazy_grad_sum auto auto never auto ");
   CHECK(in_child({{"CHAINER_KEEP_GRAPH_ON_REPORT", "1"}, {"CHAINER_TYPE_CHECK", "0"}}, preset) ==
-        "train enable_backprop keep_graph_on_report auto auto never ");
+        "train enable_backprop keep_graph_on_report auto auto never auto ");
   CHECK(in_child({{"CHAINER_DEBUG", "0"}, {"CHAINER_TYPE_CHECK", "1"}}, preset) == usual);
   CHECK(in_child({{"CHAINER_USE_CUDNN", "always"}, {"CHAINER_USE_IDEEP", "auto"}}, preset) ==
-        "train enable_backprop type_check always auto auto ");
+        "train enable_backprop type_check always auto auto auto ");
   CHECK(in_child({{"CHAINER_CUDNN", "0"}, {"CHAINER_USE_CUDNN", "always"}}, preset) ==
-        "train enable_backprop type_check never auto never ");
+        "train enable_backprop type_check never auto never auto ");
   CHECK(in_child({{"CHAINER_CUDNN", "0"}, {"CHAINER_USE_CUDNN", "what"}}, preset) ==
-        "train enable_backprop type_check never auto never ");
+        "train enable_backprop type_check never auto never auto ");
   CHECK(in_child({{"CHAINER_CUDNN", "1"}}, preset) == usual);
+  CHECK(in_child({{"CATENA_USE_WINOGRAD", "never"}}, preset) ==
+        "train enable_backprop type_check auto auto never never ");
+  CHECK(in_child({{"CATENA_USE_WINOGRAD", "0"}}, preset) ==
+        "invalid argument: CATENA_USE_WINOGRAD='0' is not 'always', 'auto' or 'never'");
   CHECK(in_child({{"CHAINER_USE_IDEEP", "yes"}}, preset) ==
         "invalid argument: CHAINER_USE_IDEEP='yes' is not 'always', 'auto' or 'never'");
   CHECK(in_child({{"CATENA_MAX_WORKSPACE_SIZE", "1073741824"}}, preset) ==

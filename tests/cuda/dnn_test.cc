@@ -213,8 +213,15 @@ TEST_CASE("autotune times algorithms once for each kind of call") {
     CHECK(fake.get("timed") == timed + 6);
     CHECK(fake.get("filter") == 1);
   }
+  {
+    const using_config tune("autotune", true), never("use_winograd", "never");
+    step(x, w);
+    CHECK(fake.get("timed") == timed + 9);
+    CHECK(fake.get("forward") == kGemm);
+    CHECK(fake.get("data") == 1);
+  }
   step(x, w);  // off again: what was found does not count
-  CHECK(fake.get("timed") == timed + 6);
+  CHECK(fake.get("timed") == timed + 9);
   CHECK(fake.get("forward") == kPrecompGemm);
 }
 

@@ -70,6 +70,22 @@ const Row kRows[] = {
      {{1, 64, 56, 56}, {64, 64, 3, 3}, {64}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2], {.pad = 1}); },
      kConv},
+    {"3 x 3, many images in squares of 4",
+     {{8, 32, 29, 28}, {64, 32, 3, 3}, {64}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2], {.pad = 1}); },
+     kConv},
+    {"3 x 3, squares of 4 and no border",
+     {{6, 32, 30, 30}, {64, 32, 3, 3}, {64}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2]); },
+     kConv},
+    {"3 x 3, squares of 4 of small images",
+     {{70, 64, 8, 8}, {32, 64, 3, 3}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1}); },
+     kConv},
+    {"3 x 3 of a deconvolution, in squares of 4",
+     {{5, 64, 28, 28}, {64, 32, 3, 3}, {32}},
+     [](const Inputs& in) { return F::deconvolution_2d(in[0], in[1], in[2], {.pad = 1}); },
+     kTransposed},
     {"3 x 3 of a deconvolution",
      {{4, 48, 12, 14}, {48, 32, 3, 3}, {32}},
      [](const Inputs& in) { return F::deconvolution_2d(in[0], in[1], in[2], {.pad = 1}); },
@@ -277,18 +293,24 @@ const Row kRows[] = {
 struct Result {
   std::vector<Floats> arrays;  // y, then the gradients of the inputs
   std::set<std::string> kernels;
+  std::set<std::string> winograd;  // directions of convolutions by its kernels
 };
 
-Result run(const Row& row, const char* device, int threads = 2) {
+Result run(const Row& row, const char* device, int threads = 2, const char* winograd = "auto") {
   Result result;
   std::function<void(int, std::string_view, std::string_view)> log = [&](int, std::string_view,
                                                                          std::string_view text) {
     const size_t colon = text.find(": intel64 priority ");
     if (colon != std::string_view::npos && text.ends_with(" runs"))
       result.kernels.insert(std::string(text.substr(0, colon)));
+    for (const char* direction : {"data", "forward", "weights"})
+      if (text.starts_with("convolution " + std::string(direction)) &&
+          text.ends_with(": winograd, by its shape"))
+        result.winograd.insert(direction);
   };
   const Context ctx(ContextOptions{
       .device = device, .threads = threads, .seed = 7, .log = &log, .log_level = CTN_LOG_DEBUG});
+  const using_config scope("use_winograd", winograd);
   Inputs in;
   uint32_t seed = 0;
   for (const Shape& shape : row.shapes) in.push_back(filled(shape, seed++));
@@ -305,15 +327,19 @@ Result run(const Row& row, const char* device, int threads = 2) {
 TEST_CASE("values and gradients are those of the cpu backend") {
   for (const Row& row : kRows) {
     INFO(std::string(row.name));
-    const Result ours = run(row, "intel64"), reference = run(row, "cpu");
-    REQUIRE(ours.arrays.size() == reference.arrays.size());
-    for (size_t k = 0; k < ours.arrays.size(); ++k) {
-      INFO("array " << k);
-      CHECK(distance(ours.arrays[k], reference.arrays[k]) < 1e-5);
-    }
-    for (const std::string& kernel : row.kernels) {
-      INFO(kernel);
-      CHECK(ours.kernels.count(kernel) == 1);
+    const Result reference = run(row, "cpu");
+    for (const char* winograd : {"auto", "never"}) {
+      INFO("use_winograd ", winograd);
+      const Result ours = run(row, "intel64", 2, winograd);
+      REQUIRE(ours.arrays.size() == reference.arrays.size());
+      for (size_t k = 0; k < ours.arrays.size(); ++k) {
+        INFO("array " << k);
+        CHECK(distance(ours.arrays[k], reference.arrays[k]) < 1e-5);
+      }
+      for (const std::string& kernel : row.kernels) {
+        INFO(kernel);
+        CHECK(ours.kernels.count(kernel) == 1);
+      }
     }
   }
 }
@@ -321,8 +347,48 @@ TEST_CASE("values and gradients are those of the cpu backend") {
 TEST_CASE("bits do not depend on the number of threads") {
   for (const Row& row : kRows) {
     INFO(std::string(row.name));
-    const Result one = run(row, "intel64", 1);
-    for (const int threads : {2, 3, 8}) CHECK(run(row, "intel64", threads).arrays == one.arrays);
+    for (const char* winograd : {"auto", "never"}) {
+      INFO("use_winograd ", winograd);
+      const Result one = run(row, "intel64", 1, winograd);
+      for (const int threads : {2, 3, 8})
+        CHECK(run(row, "intel64", threads, winograd).arrays == one.arrays);
+    }
+  }
+}
+
+TEST_CASE("Winograd's kernels are taken where they pay, unless use_winograd is never") {
+  struct Taken {
+    Shape x, w;
+    Variable (*call)(const Inputs& in);
+    std::set<std::string> by;
+  };
+  const auto plain = [](const Inputs& in) { return F::convolution_2d(in[0], in[1]); };
+  const auto same = [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1}); };
+  const std::set<std::string> all = {"data", "forward", "weights"}, none;
+  const Taken table[] = {
+      {{8, 32, 28, 28}, {64, 32, 3, 3}, same, all},
+      {{4, 48, 30, 33}, {32, 48, 3, 3}, same, all},
+      {{64, 32, 8, 8}, {32, 32, 3, 3}, same, all},
+      {{1, 64, 28, 28}, {64, 64, 3, 3}, same, all},
+      {{1, 64, 28, 28}, {128, 64, 3, 3}, same, {"forward", "weights"}},  // x: in narrow parts
+      {{1, 256, 28, 28}, {64, 256, 3, 3}, same, {"data"}},
+      {{2, 32, 28, 28}, {32, 32, 3, 3}, same, {"data", "forward"}},  // W: no four parts
+      {{4, 32, 26, 26}, {32, 32, 3, 3}, plain, all},
+      {{1, 64, 14, 14}, {64, 64, 3, 3}, same, none},  // too few squares
+      {{8, 64, 7, 7}, {64, 64, 3, 3}, same, none},    // too few for four parts
+      {{64, 32, 5, 5}, {32, 32, 3, 3}, same, none},   // squares of which little is wanted
+      {{8, 16, 28, 28}, {64, 16, 3, 3}, same, none},  // too few channels
+      {{8, 40, 28, 28}, {64, 40, 3, 3}, same, none},  // half a block of channels
+      {{8, 32, 28, 28}, {64, 32, 2, 2}, plain, none},
+  };
+  const Context ctx("intel64");
+  if (!ctx.device_name().starts_with("avx512") || !ctx.device_name().ends_with("oneDNN 2.6.3"))
+    return catena_test::skip("this oneDNN, or this processor, has no Winograd kernels");
+  for (const Taken& t : table) {
+    const Row row = {"", {t.x, t.w}, t.call, {}};
+    INFO(t.x[0], " x ", t.x[1], " x ", t.x[2], " x ", t.x[3], ", ", t.w[0], " filters");
+    CHECK(run(row, "intel64").winograd == t.by);
+    CHECK(run(row, "intel64", 2, "never").winograd == none);
   }
 }
 

@@ -28,6 +28,7 @@ class Draw {
 };
 
 struct Conv {
+  const char* winograd;
   int64_t images, channels, height, width, filters, groups, stride, dilate;
   int64_t window[2], pad[2];
   bool bias, relu;
@@ -38,14 +39,14 @@ struct Conv {
       if (side[k] + 2 * pad[k] < (window[k] - 1) * dilate + 2) return false;
     const double macs = static_cast<double>(images * channels / groups * filters) *
                         static_cast<double>(height * width * window[0] * window[1]);
-    return macs > 2e5 && macs < 1e8;
+    return macs > 2e5 && macs < 2e8;
   }
   std::string text() const {
     std::ostringstream out;
     out << "x " << images << "x" << channels << "x" << height << "x" << width << ", " << filters
         << " filters " << window[0] << "x" << window[1] << ", groups " << groups << ", stride "
         << stride << ", dilate " << dilate << ", pad " << pad[0] << " " << pad[1]
-        << (bias ? ", bias" : "") << (relu ? ", relu" : "");
+        << (bias ? ", bias" : "") << (relu ? ", relu" : "") << ", use_winograd " << winograd;
     return out.str();
   }
 };
@@ -54,11 +55,13 @@ Conv draw(uint32_t seed) {
   Draw d(seed);
   Conv c;
   do {
-    c.groups = d.one_in(6) ? d.of(2, 3) : 1;
+    const bool squares = d.one_in(5);  // of 4 x 4 positions: Winograd's kernels may be taken
+    c.winograd = d.one_in(3) ? "never" : "auto";
+    c.groups = !squares && d.one_in(6) ? d.of(2, 3) : 1;
     c.images = d.one_in(2) ? 1 : d.one_in(3) ? 8 * d.of(1, 3) : d.of(2, 9);
     c.channels = c.groups * (d.one_in(4) ? d.of(3, 90) : 16 * d.of(1, 12));
     c.filters = c.groups * (d.one_in(4) ? d.of(3, 90) : 16 * d.of(1, 16));
-    if (d.one_in(16)) c.groups = c.filters = c.channels;
+    if (!squares && d.one_in(16)) c.groups = c.filters = c.channels;
     c.height = d.one_in(4) ? d.of(1, 5) : d.of(1, 40);
     constexpr int64_t kTiles[] = {7, 8, 14, 16, 28, 42, 56};
     c.width = d.one_in(2) ? kTiles[d.of(0, 6)] : d.of(1, 50);
@@ -70,6 +73,14 @@ Conv draw(uint32_t seed) {
       const int64_t same = (c.window[k] - 1) * c.dilate / 2;
       c.pad[k] = d.one_in(2) ? same : d.of(0, std::min<int64_t>(12, 2 * same + 1));
     }
+    if (squares) {
+      c.channels = 16 * d.of(2, 5);
+      c.filters = 16 * d.of(2, 5);
+      c.height = d.of(7, 40);
+      c.window[0] = c.window[1] = 3;
+      c.stride = c.dilate = 1;
+      for (int64_t& pad : c.pad) pad = d.one_in(2) ? 1 : d.of(0, 2);
+    }
     c.bias = d.one_in(2);
     c.relu = d.one_in(2);
   } while (!c.fits());
@@ -79,6 +90,7 @@ Conv draw(uint32_t seed) {
 // y without a graph, y with one, the gradients of x and W.
 std::vector<Floats> run(const Conv& c, const char* device, int threads) {
   const Context ctx(ContextOptions{.device = device, .threads = threads});
+  const using_config scope("use_winograd", c.winograd);
   const Variable x = filled({c.images, c.channels, c.height, c.width}, 1);
   const Variable w = filled({c.filters, c.channels / c.groups, c.window[0], c.window[1]}, 2);
   const Variable b = filled({c.filters}, 3);

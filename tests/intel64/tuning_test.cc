@@ -53,20 +53,20 @@ struct Run {
 
 // side: of the images; with 94 there are no loops of ours.
 Run run(bool autotune, const File* from, const File* to = nullptr, int threads = 1,
-        int64_t side = 94) {
+        int64_t side = 94, const char* winograd = "auto") {
   Run r;
   std::function<void(int, std::string_view, std::string_view)> log = [&](int, std::string_view,
                                                                          std::string_view text) {
-    const bool timed = text.ends_with(", the fastest");
-    const bool replayed = text.ends_with(", as decided before");
-    r.timed += timed;
-    r.replayed += replayed;
-    if (timed || replayed) r.choices += std::string(text.substr(0, text.rfind(','))) + "\n";
+    const size_t timed = text.find(", the fastest: "), replayed = text.find(", as decided before");
+    r.timed += timed != text.npos;
+    r.replayed += replayed != text.npos;
+    const size_t end = std::min(timed, replayed);
+    if (end != text.npos) r.choices += std::string(text.substr(0, end)) + "\n";
   };
   Context ctx(ContextOptions{
       .device = "intel64", .threads = threads, .log = &log, .log_level = CTN_LOG_DEBUG});
   if (from) ctx.load_tuning(from->path);
-  const using_config scope("autotune", autotune);
+  const using_config scope("autotune", autotune), which("use_winograd", winograd);
   const Variable x = filled({4, 32, side, side}, 1), w = filled({32, 32, 3, 3}, 2);
   const Variable b = filled({32}, 3);
   Variable y = F::convolution_2d(x, w, b, {.pad = 1});
@@ -108,10 +108,11 @@ TEST_CASE("what a file says is followed, and only where autotune is on") {
     if (file.text().find(choice) != std::string::npos) file.replace(choice, "\tdirect\n");
   const Run direct = run(true, &file);
   CHECK(direct.timed == 0);
-  CHECK(direct.bits == run(false, nullptr).bits);
+  CHECK(direct.bits == run(false, nullptr, nullptr, 1, 94, "never").bits);
   file.replace("\tdirect\n", "\twinograd\n");
   const Run winograd = run(true, &file);
-  CHECK(run(false, &file).bits == direct.bits);
+  CHECK(run(false, &file).bits == run(false, nullptr).bits);
+  CHECK(run(true, &file, nullptr, 1, 94, "never").timed == 0);
   if (!Context("intel64").device_name().ends_with("oneDNN 2.6.3")) {
     if (winograd.timed > 0) {
       CHECK(winograd.bits == direct.bits);
