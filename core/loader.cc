@@ -14,7 +14,6 @@
 
 #include "core/file.h"
 #include "core/manifest.h"
-#include "core/missing.h"
 #include "core/plugin_entry.h"
 #include "core/plugin_report.h"
 #include "core/plugin_search.h"
@@ -264,16 +263,17 @@ std::string places(const SearchResult& found) {
   return out;
 }
 
-// "; did you mean 'cpu'?", where a registered backend or one that a manifest provides is named
-// alike.
-std::string similar_backend(std::string_view name, const SearchResult& found) {
-  std::vector<std::string_view> known = Registry::get().names(Sort::kBackend);
-  for (const Manifest& m : found.manifests) {
-    for (const std::string_view word : m.provides) {
-      if (word.starts_with("backend:")) known.push_back(word.substr(8));
-    }
-  }
-  return did_you_mean(name, known);
+// "; known: cpu, intel64": those that are registered, and those that manifests provide.
+std::string known_backends(const SearchResult& found) {
+  const std::vector<std::string_view> registered = Registry::get().names(Sort::kBackend);
+  std::set<std::string_view> known(registered.begin(), registered.end());
+  for (const Manifest& m : found.manifests)
+    for (const std::string_view word : m.provides)
+      if (word.starts_with("backend:")) known.insert(word.substr(8));
+  std::string out;
+  for (const std::string_view name : known)
+    out += (out.empty() ? "; known: " : ", ") + std::string(name);
+  return out;
 }
 
 [[noreturn]] void refuse_backend_name(std::string_view name, bool use_env) {
@@ -281,7 +281,7 @@ std::string similar_backend(std::string_view name, const SearchResult& found) {
   fail(CTN_EINVAL, "there is no backend " + quoted(name) +
                        ": a device is called NAME or NAME:ID, " +
                        "where NAME is made of a to z, 0 to 9 and _" +
-                       similar_backend(name, search(state().dirs, use_env)));
+                       known_backends(search(state().dirs, use_env)));
 }
 
 }  // namespace
@@ -358,7 +358,7 @@ const Backend& require_backend(std::string_view name, bool use_env) {
       reasons += std::string("; ") + e.what();
     }
   }
-  if (reasons.empty()) reasons = "; no manifest provides it" + similar_backend(name, found);
+  if (reasons.empty()) reasons = "; no manifest provides it" + known_backends(found);
   fail(CTN_ENOTFOUND, what + " cannot be had" + reasons + places(found));
 }
 

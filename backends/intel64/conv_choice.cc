@@ -1,10 +1,10 @@
-// Which kernels a convolution gets: see conv_plan.h. By default all follows from the shape, and from
-// whether there are threads to share the work. Where `autotune` is on, the choices are timed, once
-// for each kind of call.
+// Which kernels a convolution gets: see conv_plan.h. By default all follows from the shape, and
+// from whether there are threads to share the work. Where `autotune` is on, the choices are timed,
+// once for each kind of call.
 //
-// Winograd's kernels (A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015)
-// make 4 x 4 positions from 36 products for each channel and filter, where direct ones take 144.
-// Each part transforms all filters, so that few positions do not pay.
+// Winograd's kernels (A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks,
+// 2015) make 4 x 4 positions from 36 products for each channel and filter, where direct ones take
+// 144. Parts of images transform all filters each, so that few positions do not pay.
 #include <intel64/conv_plan.h>
 #include <intel64/decisions.h>
 #include <intel64/locks.h>
@@ -22,19 +22,18 @@ namespace catena::intel64 {
 namespace {
 
 constexpr int64_t kMostParts = 8;
-// Of Winograd's kernels:
-constexpr int64_t kMostLargeParts = 2;
-constexpr int64_t kLeastSquares = 32;         // of a part
-constexpr int64_t kLeastSquaresOfImage = 48;  // where each part transforms all of one image
-constexpr size_t kMostScratch = 64 << 20;     // of a part
+constexpr int64_t kLeastSquares = 32;  // of a part of Winograd's kernels
 
-// Up to `most` parts of blocks of channels, for one image; none where they cannot be cut.
-Parts cut_blocks(const ConvGeometry& g, int64_t channels, int64_t most, bool powers_of_two) {
+// Up to `most` parts of one image, of at least `least` blocks of the channels that are made each;
+// no blocks where it cannot be cut.
+Parts cut_blocks(Direction direction, const ConvGeometry& g, int64_t most, int64_t least,
+                 bool powers_of_two) {
   constexpr double kLeastMacsOfPart = 4e6;
   const int64_t block = channel_block();
+  const int64_t channels = direction == Direction::kData ? g.channels : g.filters;
   if (g.groups != 1 || channels % block != 0) return {};
   Parts cuts{channels / block, 1};
-  cuts.each = (cuts.images + most - 1) / most;
+  cuts.each = std::max(least, (cuts.images + most - 1) / most);
   const double of_block = g.macs / static_cast<double>(cuts.images);
   const auto suits = [&] {
     return (!powers_of_two || std::has_single_bit(static_cast<uint64_t>(cuts.count()))) &&
@@ -44,24 +43,11 @@ Parts cut_blocks(const ConvGeometry& g, int64_t channels, int64_t most, bool pow
   return cuts;
 }
 
-// Squares of positions that Winograd's kernels make at once, of what they make.
-int64_t squares_of_image(Direction direction, const ConvSides& s) {
-  const sdk::Tensor& made = direction == Direction::kData ? s.x : s.y;
-  const auto squares = [&](int k) { return (made.shape(k) + 3) / 4; };
-  return squares(2) * squares(3);
-}
-
-}  // namespace
-
-bool may_use_winograd(const sdk::Call& c, const ConvGeometry& g) {
-  return channel_block() == 16 && g.is_dense_3x3() && g.channels % 16 == 0 && g.filters % 16 == 0 &&
-         !sdk::config_is(c.context(), "use_winograd", "never");
-}
-
 // Gradients of filters are added up over the parts: as many as pay.
-Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const {
+Parts parts_of_images(Direction direction, const ConvSides& s, const ConvGeometry& g,
+                      int64_t most) {
   Parts parts = cut_images(s.y.shape(0), s.y.shape(2) * s.y.shape(3), most);
-  if (direction_ != Direction::kWeights) {
+  if (direction != Direction::kWeights) {
     if (parts.images >= 4) parts.each = std::max<int64_t>(parts.each, 2);  // one alone is slower
     return parts;
   }
@@ -71,27 +57,59 @@ Parts ConvPlan::default_parts(const ConvSides& s, const ConvGeometry& g, int64_t
   return parts;
 }
 
+// What Winograd's kernels walk: the positions that are made, or those whose products make W.
+const sdk::Tensor& walked(Direction direction, const ConvSides& s) {
+  return direction == Direction::kData ? s.x : s.y;
+}
+// Squares of 4 x 4 of these in an image.
+int64_t squares_of_image(Direction direction, const ConvSides& s) {
+  const auto squares = [&](int k) { return (walked(direction, s).shape(k) + 3) / 4; };
+  return squares(2) * squares(3);
+}
+
+// Parts of images that are as large as pays, and more of them where they can be twice that.
+Parts parts_of_squares(Direction direction, const ConvSides& s, const ConvGeometry& g) {
+  constexpr int64_t kMostOfLarge = 32;
+  const int64_t squares = squares_of_image(direction, s), images = s.x.shape(0);
+  if (direction == Direction::kWeights) {
+    Parts parts = parts_of_images(direction, s, g, kMostParts);
+    while (parts.count() > 1 && parts.each * squares < kLeastSquares)
+      parts.each = std::min(images, 2 * parts.each);
+    return parts;
+  }
+  const int64_t large = images * squares / (2 * kLeastSquares);
+  const int64_t most = large >= kMostParts ? std::min(large, kMostOfLarge)
+                                           : std::min(images * squares / kLeastSquares, kMostParts);
+  const auto parts =
+      static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max<int64_t>(1, most))));
+  return {images, (images + parts - 1) / parts};
+}
+
+}  // namespace
+
+bool may_use_winograd(const sdk::Call& c, const ConvGeometry& g) {
+  return channel_block() == 16 && g.is_dense_3x3() && g.channels % 16 == 0 && g.filters % 16 == 0 &&
+         !sdk::config_is(c.context(), "use_winograd", "never");
+}
+
 // One image is cut by filters, or for the gradient of x by channels. Filters of several neighbours
 // oneDNN sums up in the same order however much it does at once, but slower where that is little:
 // there each thread does its share at once, for equal bits. Which kernel it has for wide windows
 // depends on how much that is; their parts, as those of other sums, follow the shape alone.
-ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g,
-                                  int64_t threads) const {
+ConvPlan::Choice ConvPlan::direct(Direction direction, const ConvSides& s, const ConvGeometry& g,
+                                  int64_t threads) {
   constexpr int64_t kMostWindow = 5;
-  const bool data = direction_ == Direction::kData;
   const bool narrow =
       g.dilate == MdDims{0, 0} && g.window[0] <= kMostWindow && g.window[1] <= kMostWindow;
-  const bool same_bits = direction_ != Direction::kWeights && g.taps > 1 && narrow;
-  const int64_t fixed = direction_ == Direction::kForward || g.taps > 1 ? 4 : 2;
-  const int64_t most = same_bits ? threads : fixed;
+  const bool same_bits = direction != Direction::kWeights && g.taps > 1 && narrow;
+  const int64_t fixed = direction == Direction::kForward || g.taps > 1 ? 4 : 2;
   const int64_t images = s.x.shape(0);
   if (same_bits && threads == 1) return {"direct", Algorithm::kDirect, {images, images}};
   if (images == 1) {
-    const Parts cuts = cut_blocks(g, data ? g.channels : g.filters, most, !same_bits);
-    if (cuts.count() > 1)
-      return {"direct", Algorithm::kDirect, cuts, data ? Cut::kChannels : Cut::kFilters};
+    const Parts cuts = cut_blocks(direction, g, same_bits ? threads : fixed, 1, !same_bits);
+    if (cuts.count() > 1) return {"direct", Algorithm::kDirect, cuts, cut_of_blocks(direction)};
   }
-  Parts parts = default_parts(s, g, kMostParts);
+  Parts parts = parts_of_images(direction, s, g, kMostParts);
   const int64_t image = (s.x.size() + s.y.size()) / images,
                 share = (images + threads - 1) / threads;
   while (same_bits && parts.each < share && parts.each * image < s.w.size())
@@ -99,78 +117,73 @@ ConvPlan::Choice ConvPlan::direct(const ConvSides& s, const ConvGeometry& g,
   return {"direct", Algorithm::kDirect, parts};
 }
 
-// Their sums follow the part, which follows the shape alone.
-ConvPlan::Choice ConvPlan::winograd(const ConvSides& s, const ConvGeometry& g) const {
+// What a part sums up follows from how large it is, and that from the shape alone. Parts of one
+// image transform all that they read: they make at least a quarter as many channels.
+ConvPlan::Choice ConvPlan::winograd(Direction direction, const ConvSides& s,
+                                    const ConvGeometry& g) {
+  constexpr const char* kName = "winograd, many parts";
   constexpr int64_t kMostCuts = 4;
-  const bool data = direction_ == Direction::kData;
   if (s.x.shape(0) == 1) {
-    const Parts cuts = cut_blocks(g, data ? g.channels : g.filters, kMostCuts, true);
-    if (cuts.count() > 1)
-      return {"winograd", Algorithm::kWinograd, cuts, data ? Cut::kChannels : Cut::kFilters};
+    const int64_t read = direction == Direction::kData ? g.filters : g.channels;
+    const int64_t quarter = (read + 4 * channel_block() - 1) / (4 * channel_block());
+    const Parts cuts = cut_blocks(direction, g, kMostCuts, quarter, true);
+    if (cuts.count() > 1) return {kName, Algorithm::kWinograd, cuts, cut_of_blocks(direction)};
   }
-  Parts parts = default_parts(s, g, kMostParts);
-  const int64_t squares = squares_of_image(direction_, s);
-  while (parts.count() > 1 && parts.each * squares < kLeastSquares)
-    parts.each = std::min(parts.images, 2 * parts.each);
-  return {"winograd", Algorithm::kWinograd, parts};
+  return {kName, Algorithm::kWinograd, parts_of_squares(direction, s, g)};
+}
+
+// They take about half the time of direct kernels or of ours, which may be cut as finely as there
+// are threads: with four parts they are not slower on eight threads.
+bool ConvPlan::takes_winograd(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
+                              const ConvGeometry& g) {
+  constexpr int64_t kLeastChannels = 32, kLeastParts = 4, kLeastSquaresOfImage = 48;
+  constexpr double kLeastUse = 0.7;  // of the squares' positions
+  if (!may_use_winograd(c, g) || std::min(g.channels, g.filters) < kLeastChannels) return false;
+  const sdk::Tensor& made = walked(role.direction, s);
+  const int64_t squares = squares_of_image(role.direction, s);
+  const auto positions = static_cast<double>(made.shape(2) * made.shape(3));
+  if (positions < kLeastUse * 16 * static_cast<double>(squares)) return false;
+  const Choice choice = winograd(role.direction, s, g);
+  if (choice.parts.count() < kLeastParts) return false;
+  if (choice.cut == Cut::kImages ? choice.parts.each * squares < kLeastSquares
+                                 : squares < kLeastSquaresOfImage)
+    return false;
+  const std::optional<uint64_t> scratch = scratch_of_compiled(c, role.direction, s, g, choice);
+  if (!scratch) return false;
+  ctn_memory_stats memory{};
+  memory.size = sizeof memory;
+  sdk::check(sdk::api().memory_get_stats(c.context(), &memory));
+  return memory.limit == 0 || *scratch * kMostParts <= memory.limit / 2;
 }
 
 bool ConvPlan::is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
                            const ConvGeometry& g) {
   return RowConv::suits(role.direction, s, g) ||
-         is_compiled(c, role.direction, s, g, Algorithm::kDirect);
+         scratch_of_compiled(c, role.direction, s, g, direct(role.direction, s, g, kMostParts));
 }
 
-bool ConvPlan::takes_winograd(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
-                              const ConvGeometry& g) {
-  constexpr int64_t kLeastChannels = 32, kLeastParts = 4;
-  if (!may_use_winograd(c, g) || std::min(g.channels, g.filters) < kLeastChannels) return false;
-  const bool data = role.direction == Direction::kData;
-  const sdk::Tensor& made = data ? s.x : s.y;
-  const int64_t squares = squares_of_image(role.direction, s);
-  // Much of the last squares may be thrown away.
-  if (10 * made.shape(2) * made.shape(3) < 7 * 16 * squares) return false;
-  ConvPlan p;
-  p.direction_ = role.direction;
-  const Choice choice = p.winograd(s, g);
-  const Parts& parts = choice.parts;
-  if (choice.cut != Cut::kImages) {  // each part transforms all that it reads
-    const int64_t read = data ? g.filters : g.channels;
-    if (squares < kLeastSquaresOfImage || 4 * parts.each * channel_block() < read) return false;
-  } else {  // our gradients of filters can be cut at will, direct kernels by images
-    const bool weights = role.direction == Direction::kWeights;
-    const int64_t rivals = weights ? kLeastParts : p.default_parts(s, g, kMostParts).count();
-    if (parts.each * squares < kLeastSquares || parts.count() < std::min(kLeastParts, rivals))
-      return false;
-  }
-  return is_compiled(c, role.direction, s, g, Algorithm::kWinograd);
-}
-
-// Of Winograd's kernels also: and no part needs much scratch.
-bool ConvPlan::is_compiled(const sdk::Call& c, Direction direction, const ConvSides& s,
-                           const ConvGeometry& g, Algorithm algorithm) {
-  std::vector<int64_t> key = {static_cast<int64_t>(direction), static_cast<int64_t>(algorithm),
-                              g.groups, c.has(2)};
+// Bytes for each part; nothing where oneDNN compiles no kernels for the choice.
+std::optional<uint64_t> ConvPlan::scratch_of_compiled(const sdk::Call& c, Direction direction,
+                                                      const ConvSides& s, const ConvGeometry& g,
+                                                      const Choice& choice) {
+  std::vector<int64_t> key = {static_cast<int64_t>(direction),
+                              static_cast<int64_t>(choice.algorithm), g.groups, c.has(2)};
   for (const sdk::Tensor& t : {s.x, s.w, s.y})
     key.insert(key.end(), t.shape().begin(), t.shape().end());
   for (const MdDims* d : {&g.stride, &g.dilate, &g.low, &g.high})
     key.insert(key.end(), d->begin(), d->end());
-  static auto* known = new Known<std::optional<bool>>(Lock::kCalls, 4096);
-  if (const std::optional<bool> answer = known->find(key)) return *answer;
-  bool compiled = false;
-  try {
-    ConvPlan p;
-    p.direction_ = direction;
-    p.bias_ = direction == Direction::kForward && c.has(2);
-    const bool winograd = algorithm == Algorithm::kWinograd;
-    p.build(c, s, g, winograd ? p.winograd(s, g) : p.direct(s, g, kMostParts));
-    compiled = !p.full_->primitive.is_reference() && (!winograd || p.scratch_ <= kMostScratch);
-    if (p.last_) compiled = compiled && !p.last_->primitive.is_reference();
-  } catch (const sdk::Error& e) {
-    if (e.status() != CTN_EUNSUPPORTED) throw;
-  }
-  known->add(std::move(key), compiled);
-  return compiled;
+  using Answer = std::optional<uint64_t>;
+  static auto* known = new Known<std::optional<Answer>>(Lock::kCalls, 4096);
+  if (const std::optional<Answer> answer = known->find(key)) return *answer;
+  Answer scratch;
+  ConvPlan p;
+  p.direction_ = direction;
+  p.bias_ = direction == Direction::kForward && c.has(2);
+  if (g.fits && p.can_build(c, s, g, choice) && !p.full_->primitive.is_reference() &&
+      !(p.last_ && p.last_->primitive.is_reference()))
+    scratch = p.scratch_;
+  known->add(std::move(key), scratch);
+  return scratch;
 }
 
 // ---- building what was chosen
@@ -217,7 +230,7 @@ class Room {
 
 }  // namespace
 
-// Of all parts, as timed on one thread, by all threads.
+// Of all parts, and of adding up what they sum, as timed on one thread, by all threads.
 double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
   const auto room = [&](size_t bytes) { return Room(c.context(), c.in(0).device(), bytes); };
   const auto whole = [&](const sdk::Tensor& t) {
@@ -225,17 +238,30 @@ double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
   };
   const Room x = whole(s.x), y = whole(s.y), w = room(filters_.get_size());
   const Room b = room(static_cast<size_t>(s.w.shape(0)) * sizeof(float)), scratch = room(scratch_);
+  const Room other = room(sums() > 1 ? filters_.get_size() : 0);
+  const auto time = [](auto&& body) {
+    double least = 1e30;
+    for (int round = 0; round < 3; ++round) {  // the first one compiles
+      const auto start = std::chrono::steady_clock::now();
+      body();
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      least = std::min(least, took.count());
+    }
+    return least;
+  };
   const int64_t threads = sdk::api().context_threads(c.context()), count = parts_.count();
-  const int64_t in_turn = (count + threads - 1) / threads;
-  double least = 1e30;
-  for (int round = 0; round < 3; ++round) {  // the first one compiles
-    const auto start = std::chrono::steady_clock::now();
+  const double parts = time([&] {
     for (int64_t k = 0; k < count; ++k)
       run(k, x.data(), w.data(), y.data(), bias_ ? b.data() : nullptr, scratch.data());
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    least = std::min(least, took.count());
-  }
-  return least * static_cast<double>(in_turn) / static_cast<double>(count);
+  });
+  const double adding = time([&] {
+    auto *to = static_cast<float*>(w.data()), *from = static_cast<float*>(other.data());
+    for (int64_t k = 1; k < sums(); ++k)
+      for (int64_t i = 0; i < filter_floats(); ++i) to[i] += from[i];
+  });
+  const int64_t in_turn = (count + threads - 1) / threads;
+  return parts * static_cast<double>(in_turn) / static_cast<double>(count) +
+         adding / static_cast<double>(threads);
 }
 
 bool ConvPlan::can_build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
@@ -247,16 +273,6 @@ bool ConvPlan::can_build(const sdk::Call& c, const ConvSides& s, const ConvGeome
     if (e.status() != CTN_EUNSUPPORTED) throw;
     return false;
   }
-}
-
-void ConvPlan::build_first(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
-                           std::span<const Choice> choices) {
-  const Choice* last = &choices.back();
-  const Choice* choice = &choices.front();
-  while (choice != last && !can_build(c, s, g, *choice)) ++choice;
-  if (choice == last) build(c, s, g, *last);
-  if (choice->algorithm == Algorithm::kWinograd)
-    tell(c.context(), name_of(direction_, s, g, bias_, epilogue_), choice->name, "by its shape");
 }
 
 // A decision that was loaded and cannot be followed counts as none.
@@ -272,34 +288,46 @@ void ConvPlan::build_fastest(const sdk::Call& c, const ConvSides& s, const ConvG
   std::string times;
   for (const Choice& choice : choices) {
     if (!can_build(c, s, g, choice)) continue;
-    const double took = seconds(c, s);
+    double took = 0;
+    try {
+      took = seconds(c, s);
+    } catch (const sdk::Error& e) {
+      if (e.status() != CTN_ENOMEM) throw;
+      continue;
+    }
     times += sdk::text(times.empty() ? "" : ", ", choice.name, " ", took * 1e3, " ms");
     if (best && took >= least) continue;
     best = &choice;
     least = took;
   }
-  if (!best) best = &choices[0];
-  build(c, s, g, *best);
+  build(c, s, g, best ? *best : choices[0]);
+  if (!best) return;  // no memory to find out
   add_decision(c.context(), name, best->name);
-  tell(c.context(), name, best->name, sdk::text("the fastest: ", times));
+  const int64_t threads = sdk::api().context_threads(c.context());
+  tell(c.context(), name, best->name,
+       sdk::text("the fastest: ", times, " on ", threads, threads == 1 ? " thread" : " threads"));
 }
 
 void ConvPlan::build_chosen(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
                             const ConvGeometry& g) {
-  const int64_t threads = sdk::api().context_threads(c.context());
-  std::vector<Choice> choices;
-  const bool takes = takes_winograd(c, role, s, g);
-  if (takes) choices.push_back(winograd(s, g));
-  if (RowConv::suits(direction_, s, g)) choices.push_back({.name = "rows", .cut = Cut::kRows});
-  choices.push_back(direct(s, g, threads));
+  constexpr int64_t kMostLargeParts = 2;
+  const bool rows = RowConv::suits(direction_, s, g);
+  const Choice ours{.name = "rows", .cut = Cut::kRows};
+  const Choice plain = direct(direction_, s, g, sdk::api().context_threads(c.context()));
   if (sdk::config(c.context(), "autotune") && may_use_winograd(c, g)) {
-    const Parts large = default_parts(s, g, kMostLargeParts);
-    if (!takes) choices.push_back(winograd(s, g));
-    choices.push_back({"winograd, large parts", Algorithm::kWinograd, large});
-    build_fastest(c, s, g, choices);
-  } else {
-    build_first(c, s, g, choices);
+    const Choice many = winograd(direction_, s, g);
+    const Choice large{"winograd, large parts", Algorithm::kWinograd,
+                       parts_of_images(direction_, s, g, kMostLargeParts)};
+    const Choice choices[] = {ours, plain, many, large};
+    return build_fastest(c, s, g, std::span(choices).subspan(rows ? 0 : 1));
   }
+  if (takes_winograd(c, role, s, g)) {
+    const Choice many = winograd(direction_, s, g);
+    if (can_build(c, s, g, many))
+      return tell(c.context(), name_of(direction_, s, g, bias_, epilogue_), many.name,
+                  "by its shape");
+  }
+  build(c, s, g, rows ? ours : plain);
 }
 
 }  // namespace catena::intel64

@@ -21,6 +21,7 @@ ConvGeometry::ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvS
     dilate.push_back(apart[at] - 1);
     low.push_back(pad[at]);
     high.push_back(std::max<int64_t>(0, reach - s.x.shape(2 + k) - pad[at]));
+    fits = fits && s.x.shape(2 + k) + pad[at] + high.back() - reach < step[at];
     macs *= static_cast<double>(s.w.shape(2 + k));
   }
 }

@@ -18,6 +18,7 @@ struct ConvGeometry {
   double macs;
   MdDims window;  // height and width of a filter
   MdDims stride, dilate, low, high;
+  bool fits = true;  // y has as many positions as follow from the others
 
   ConvGeometry(const sdk::Call& c, const ConvRole& role, const ConvSides& s);
   bool depthwise() const { return groups > 1 && channels == 1 && filters == 1; }

@@ -12,6 +12,8 @@ namespace catena::intel64 {
 
 namespace {
 
+constexpr size_t kMostScratch = 64 << 20;  // of a part of Winograd's kernels
+
 // A number for a format of filters that is no layout of ours, and none of their numbers: the same
 // each time, as long as the format is among the latest.
 uint64_t key_of_foreign(const Md& format) {
@@ -124,11 +126,16 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
   full_ = conv_of(s, g, choice.algorithm, parts_.each);
   if (parts_.rest() != 0) last_ = conv_of(s, g, choice.algorithm, parts_.rest());
   const int64_t images = s.x.shape(0);
-  if (!find_whole_filters(s, g))  // one format for all parts
+  const bool winograd = choice.algorithm == Algorithm::kWinograd;
+  if (!find_whole_filters(s, g)) {  // one format for all parts
+    if (winograd) sdk::fail(CTN_EUNSUPPORTED, "parts have filters in different formats");
     return build(c, s, g, {choice.name, choice.algorithm, {images, images}});
+  }
   scratch_ = scratch_of(*full_);
   if (last_) scratch_ = std::max(scratch_, scratch_of(*last_));
   if (full_slice_) scratch_ += full_->w.get_size();
+  if (winograd && scratch_ > kMostScratch)
+    sdk::fail(CTN_EUNSUPPORTED, "a part needs ", scratch_, " bytes of scratch");
   find_steps(s);
 }
 

@@ -13,8 +13,8 @@
 
 namespace catena::intel64 {
 
-// Whether oneDNN may have Winograd's kernels for it, and `use_winograd` allows them: `autotune` times
-// them then.
+// Whether oneDNN may have Winograd's kernels for it, and `use_winograd` allows them: `autotune`
+// times them then.
 bool may_use_winograd(const sdk::Call& c, const ConvGeometry& g);
 
 class ConvPlan {
@@ -23,8 +23,8 @@ class ConvPlan {
   // the filter, steps along with dilation) is slow. Asked once for each kind of call.
   static bool is_compiled(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
                           const ConvGeometry& g);
-  // Whether Winograd's kernels are taken where nothing is timed: large images or many of them, and
-  // enough parts for several threads.
+  // Whether Winograd's kernels are taken where nothing is timed: large images or many of them, in
+  // at least four parts, and memory for these where the context has a limit.
   static bool takes_winograd(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
                              const ConvGeometry& g);
   // Also fills the layouts and the scratch of `plan`.
@@ -53,30 +53,32 @@ class ConvPlan {
   // kRows: those of RowConv, whatever the rest of a choice says.
   enum class Cut { kImages, kFilters, kChannels, kRows };
   struct Choice {
-    const char* name;  // in files of decisions: never another one for the same thing
+    const char* name;  // in files of decisions: it never comes to mean another thing
     Algorithm algorithm = Algorithm::kDirect;
     Parts parts = {};
     Cut cut = Cut::kImages;
   };
   void build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g, const Choice& choice);
-  // Whether oneDNN has it.
+  static Cut cut_of_blocks(Direction direction) {
+    return direction == Direction::kData ? Cut::kChannels : Cut::kFilters;
+  }
+  // False where oneDNN has no such kernel, or Winograd's need too much scratch.
   bool can_build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                  const Choice& choice);
   void build_chosen(const sdk::Call& c, const ConvRole& role, const ConvSides& s,
                     const ConvGeometry& g);
-  void build_first(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
-                   std::span<const Choice> choices);
   void build_fastest(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
                      std::span<const Choice> choices);
   double seconds(const sdk::Call& c, const ConvSides& s) const;
   Conv conv_of(const ConvSides& s, const ConvGeometry& g, Algorithm a, int64_t size) const;
   bool find_whole_filters(const ConvSides& s, const ConvGeometry& g);
   void find_steps(const ConvSides& s);
-  static bool is_compiled(const sdk::Call& c, Direction direction, const ConvSides& s,
-                          const ConvGeometry& g, Algorithm algorithm);
-  Choice direct(const ConvSides& s, const ConvGeometry& g, int64_t threads) const;
-  Choice winograd(const ConvSides& s, const ConvGeometry& g) const;
-  Parts default_parts(const ConvSides& s, const ConvGeometry& g, int64_t most) const;
+  static std::optional<uint64_t> scratch_of_compiled(const sdk::Call& c, Direction direction,
+                                                     const ConvSides& s, const ConvGeometry& g,
+                                                     const Choice& choice);
+  static Choice direct(Direction direction, const ConvSides& s, const ConvGeometry& g,
+                       int64_t threads);
+  static Choice winograd(Direction direction, const ConvSides& s, const ConvGeometry& g);
   const Conv& conv(int64_t part) const {
     return parts_.rest() != 0 && part == parts_.count() - 1 ? *last_ : *full_;
   }

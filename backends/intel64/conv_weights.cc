@@ -32,7 +32,7 @@ constexpr ConvRole kRole{Direction::kWeights, attrs::stride, attrs::pad, attrs::
 constexpr int64_t kMostTaps = 64;         // elements of a filter
 constexpr int64_t kMostListed = 1 << 16;  // positions of an image times elements of a filter
 constexpr int64_t kLeastTiles = 32;       // to be shared among threads
-constexpr int64_t kTimed = 64;            // positions from which Winograd's kernels may be faster
+constexpr int64_t kTimed = 64;            // positions from which `autotune` tries other kernels
 constexpr int64_t kCached = 200;  // positions of two blocks of y and one of x, in the first cache
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -160,6 +160,7 @@ const char* supports_weights(const Call& c) {
   // oneDNN is faster on one thread, and cuts a single image or many for the others.
   if (taps == 1 && (to.images == 1 || to.images * to.positions() >= kPositionsOfFloat))
     return "filters of one element";
+  if (taps != 9) return nullptr;
   const ConvSides s(c, kRole.direction);
   const ConvGeometry g(c, kRole, s);
   if (ConvPlan::takes_winograd(c, kRole, s, g)) return "Winograd's kernels are faster";

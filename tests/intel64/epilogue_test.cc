@@ -14,7 +14,8 @@ struct Row {
   const char* name;
   std::vector<Shape> shapes;
   Variable (*call)(const Inputs& in);
-  int followers;  // calls that were taken up
+  int followers;         // calls that were taken up
+  bool squares = false;  // Winograd's kernels are taken
 };
 
 Variable conv(const Inputs& in) {
@@ -30,6 +31,9 @@ const std::vector<Shape> kNorm = {{5, 32, 12, 14}, {48, 32, 3, 3}, {48}, {48}, {
 
 const std::vector<Shape> kTiles = {{5, 32, 12, 14}, {64, 32, 3, 3}, {64}, {64}, {64}, {64}, {64},
                                    {5, 64, 12, 14}};
+
+const std::vector<Shape> kSquares = {{8, 32, 28, 28}, {64, 32, 3, 3}, {64}, {64}, {64}, {64}, {64},
+                                     {8, 64, 28, 28}};
 
 const Row kRows[] = {
     {"tiles, relu", kTiles, [](const Inputs& in) { return F::relu(conv(in)); }, 1},
@@ -99,14 +103,17 @@ const Row kRows[] = {
        return conv(in) + wide;
      },
      1},
-    {"in squares of 4, an addend and relu",
-     {{8, 32, 28, 28}, {64, 32, 3, 3}, {64}, {8, 64, 28, 28}},
-     [](const Inputs& in) { return F::relu(conv(in) + in[3]); },
-     2},
-    {"in squares of 4, one image",
-     {{1, 64, 28, 28}, {64, 64, 3, 3}, {64}},
-     [](const Inputs& in) { return F::relu(conv(in)); },
-     1},
+    {"squares, relu", kSquares, [](const Inputs& in) { return F::relu(conv(in)); }, 1, true},
+    {"squares, normalization", kSquares, [](const Inputs& in) { return norm(conv(in), in); }, 1,
+     true},
+    {"squares, a sum", kSquares, [](const Inputs& in) { return conv(in) + in[7]; }, 1, true},
+    {"squares, normalization, a sum, relu", kSquares,
+     [](const Inputs& in) { return F::relu(norm(conv(in), in) + in[7]); }, 3, true},
+    {"squares of one image, normalization, a sum, relu",
+     {{1, 64, 28, 28}, {64, 64, 3, 3}, {64}, {64}, {64}, {64}, {64}, {1, 64, 28, 28}},
+     [](const Inputs& in) { return F::relu(norm(conv(in), in) + in[7]); },
+     3,
+     true},
     {"what comes after relu stays on its own", kNorm,
      [](const Inputs& in) { return F::relu(conv(in)) + in[7]; }, 1},
     {"another activation stays on its own", kNorm,
@@ -118,6 +125,7 @@ const Row kRows[] = {
 struct Result {
   Floats y;
   int followers = 0;
+  bool squares = false;
 };
 
 Result run(const Row& row, const char* device, int threads = 2) {
@@ -125,6 +133,7 @@ Result run(const Row& row, const char* device, int threads = 2) {
   std::function<void(int, std::string_view, std::string_view)> log = [&](int, std::string_view,
                                                                          std::string_view text) {
     if (text.ends_with(": follows convolution_2d")) ++result.followers;
+    if (text.ends_with(": winograd, many parts, by its shape")) result.squares = true;
   };
   const Context ctx(ContextOptions{
       .device = device, .threads = threads, .log = &log, .log_level = CTN_LOG_DEBUG});
@@ -146,8 +155,26 @@ TEST_CASE("convolutions that take up what follows give what the cpu backend give
     const Result ours = run(row, "intel64");
     CHECK(distance(ours.y, run(row, "cpu").y) < 1e-5);
     CHECK(ours.followers == row.followers);
+    CHECK(ours.squares == (row.squares && has_winograd()));
     for (const int threads : {1, 3, 8}) CHECK(run(row, "intel64", threads).y == ours.y);
   }
+}
+
+TEST_CASE("use_winograd may change from call to call") {
+  const Context ctx("intel64");
+  const no_backprop_mode off;
+  Inputs in;
+  uint32_t seed = 0;
+  for (const Shape& shape : kSquares) in.push_back(filled(shape, seed++));
+  const auto value = [&](const char* winograd) {
+    const using_config scope("use_winograd", winograd);
+    return F::relu(norm(conv(in), in)).array().to_vector<float>();
+  };
+  const Floats by_squares = value("auto"), direct = value("never");
+  CHECK((by_squares != direct) == has_winograd());
+  CHECK(distance(by_squares, direct) < 1e-5);
+  CHECK(value("auto") == by_squares);
+  CHECK(value("never") == direct);
 }
 
 TEST_CASE("filters that are seen in two shapes are two") {

@@ -33,13 +33,13 @@ struct Conv {
   int64_t window[2], pad[2];
   bool bias, relu;
 
-  bool fits() const {
+  bool fits(double most) const {
     const int64_t side[] = {height, width};
     for (int k = 0; k < 2; ++k)
       if (side[k] + 2 * pad[k] < (window[k] - 1) * dilate + 2) return false;
     const double macs = static_cast<double>(images * channels / groups * filters) *
                         static_cast<double>(height * width * window[0] * window[1]);
-    return macs > 2e5 && macs < 2e8;
+    return macs > 2e5 && macs < most;
   }
   std::string text() const {
     std::ostringstream out;
@@ -51,17 +51,29 @@ struct Conv {
   }
 };
 
+// One that Winograd's kernels may be taken for.
+void draw_squares(Draw& d, Conv& c) {
+  c.groups = c.stride = c.dilate = 1;
+  c.window[0] = c.window[1] = 3;
+  do {
+    c.images = d.one_in(3) ? 1 : d.of(4, 40);
+    c.channels = 16 * d.of(2, 6);
+    c.filters = 16 * d.of(2, 6);
+    c.height = d.of(7, 40);
+    c.width = d.one_in(2) ? 7 * d.of(1, 5) : d.of(7, 40);
+    for (int64_t& pad : c.pad) pad = d.one_in(4) ? 0 : 1;
+  } while (!c.fits(3e8));
+}
+
 Conv draw(uint32_t seed) {
   Draw d(seed);
   Conv c;
   do {
-    const bool squares = d.one_in(5);  // of 4 x 4 positions: Winograd's kernels may be taken
-    c.winograd = d.one_in(3) ? "never" : "auto";
-    c.groups = !squares && d.one_in(6) ? d.of(2, 3) : 1;
+    c.groups = d.one_in(6) ? d.of(2, 3) : 1;
     c.images = d.one_in(2) ? 1 : d.one_in(3) ? 8 * d.of(1, 3) : d.of(2, 9);
     c.channels = c.groups * (d.one_in(4) ? d.of(3, 90) : 16 * d.of(1, 12));
     c.filters = c.groups * (d.one_in(4) ? d.of(3, 90) : 16 * d.of(1, 16));
-    if (!squares && d.one_in(16)) c.groups = c.filters = c.channels;
+    if (d.one_in(16)) c.groups = c.filters = c.channels;
     c.height = d.one_in(4) ? d.of(1, 5) : d.of(1, 40);
     constexpr int64_t kTiles[] = {7, 8, 14, 16, 28, 42, 56};
     c.width = d.one_in(2) ? kTiles[d.of(0, 6)] : d.of(1, 50);
@@ -73,17 +85,11 @@ Conv draw(uint32_t seed) {
       const int64_t same = (c.window[k] - 1) * c.dilate / 2;
       c.pad[k] = d.one_in(2) ? same : d.of(0, std::min<int64_t>(12, 2 * same + 1));
     }
-    if (squares) {
-      c.channels = 16 * d.of(2, 5);
-      c.filters = 16 * d.of(2, 5);
-      c.height = d.of(7, 40);
-      c.window[0] = c.window[1] = 3;
-      c.stride = c.dilate = 1;
-      for (int64_t& pad : c.pad) pad = d.one_in(2) ? 1 : d.of(0, 2);
-    }
     c.bias = d.one_in(2);
     c.relu = d.one_in(2);
-  } while (!c.fits());
+  } while (!c.fits(1e8));
+  c.winograd = d.one_in(3) ? "never" : "auto";
+  if (d.one_in(5)) draw_squares(d, c);
   return c;
 }
 

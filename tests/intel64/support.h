@@ -49,4 +49,10 @@ inline double distance(const Floats& a, const Floats& b) {
   return apart / std::max(most, 1e-30);
 }
 
+// Whether oneDNN has Winograd's kernels for the processor.
+inline bool has_winograd() {
+  const Context ctx("intel64");
+  return ctx.device_name().starts_with("avx512") && ctx.device_name().ends_with("oneDNN 2.6.3");
+}
+
 }  // namespace intel64_test
