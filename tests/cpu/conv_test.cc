@@ -2,7 +2,10 @@
 // dilation, groups, sizes that the stride does not divide, every instruction set.
 #include <cpu/blas/conv.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <random>
+#include <sstream>
 
 #include "cpu/dense_support.h"
 #include "cpu/fake_host.h"
@@ -68,6 +71,7 @@ const Row kRows[] = {
     {1, 40, 40, 20, 9, 9, 3, 3, 1, 1, 1, 1, 1, 1, false},  // many groups
     {1, 3, 8, 1, 40, 40, 7, 7, 2, 2, 3, 3, 1, 1, false},
     {1, 70, 15, 1, 20, 20, 3, 3, 1, 1, 1, 1, 1, 1, false},
+    {16, 37, 80, 1, 4, 8, 4, 4, 1, 1, 1, 1, 1, 1, false},  // scattered, one channel at the end
 };
 
 // fn(image, filter, out_y, out_x, channel, y, x, index in W) for every product of the convolution.
@@ -135,31 +139,74 @@ struct Case {
 
 }  // namespace
 
+namespace {
+
+template <class T>
+void check(FakeHost& host, const Case<T>& one) {
+  const ConvShape& s = one.s;
+  REQUIRE(s.out_height > 0);
+  REQUIRE(s.out_width > 0);
+  const auto y = one.forward(), x = one.transpose(), gw = one.weights();
+  const int64_t kernel = s.kernel_h * s.kernel_w;
+  for_each_isa([&] {
+    std::vector<T> got(y.size());
+    conv_forward<T>(host.exec(), s, one.x.data(), one.w.data(), one.filter_bias.data(),
+                    got.data());
+    CHECK(worst_error(got, y, kernel * s.channels) < 1);
+    got.assign(x.size(), T{7});
+    conv_transpose<T>(host.exec(), s, one.y.data(), one.w.data(), one.channel_bias.data(),
+                      got.data());
+    CHECK(worst_error(got, x, kernel * s.filters) < 1);
+    got.assign(gw.size(), T{7});
+    conv_weights<T>(host.exec(), s, one.x.data(), one.y.data(), got.data());
+    CHECK(worst_error(got, gw, s.images * s.out_height * s.out_width) < 1);
+    host.end_of_kernel();
+  });
+}
+
+// Of up to about five million multiplications.
+Row draw(std::mt19937& engine) {
+  const auto of = [&](int64_t least, int64_t most) {
+    return least + static_cast<int64_t>(engine() % static_cast<uint64_t>(most - least + 1));
+  };
+  const auto side = [&] { return of(1, 4) == 1 ? of(1, 40) : of(1, 9); };
+  for (;;) {
+    const int64_t g = of(1, 5) == 1 ? of(2, 20) : 1, stride = of(1, 3) == 1 ? of(2, 3) : 1;
+    Row r{of(1, 20), g * of(1, 40), g * of(1, 90), g,        side(),   side(),
+          of(1, 5),  of(1, 5),      stride,        stride,   of(0, 3), of(0, 3),
+          of(1, 2),  of(1, 2),      of(1, 4) == 1};
+    const ConvShape s = shape(r);
+    if (s.out_height < 1 || s.out_width < 1) continue;
+    const int64_t macs = s.images * s.filters * s.out_height * s.out_width * (s.channels / g) *
+                         s.kernel_h * s.kernel_w;
+    if (macs < 5'000'000) return r;
+  }
+}
+
+}  // namespace
+
 TEST_CASE_TEMPLATE("convolution, transpose and gradient of the weights", T, float, double) {
   FakeHost host(2);
   Numbers numbers(11);
   for (const Row& row : kRows) {
-    const Case<T> one(row, numbers);
-    const ConvShape& s = one.s;
     INFO("row " << &row - kRows);
-    REQUIRE(s.out_height > 0);
-    REQUIRE(s.out_width > 0);
-    const auto y = one.forward(), x = one.transpose(), gw = one.weights();
-    const int64_t kernel = s.kernel_h * s.kernel_w;
-    for_each_isa([&] {
-      std::vector<T> got(y.size());
-      conv_forward<T>(host.exec(), s, one.x.data(), one.w.data(), one.filter_bias.data(),
-                      got.data());
-      CHECK(worst_error(got, y, kernel * s.channels) < 1);
-      got.assign(x.size(), T{7});
-      conv_transpose<T>(host.exec(), s, one.y.data(), one.w.data(), one.channel_bias.data(),
-                        got.data());
-      CHECK(worst_error(got, x, kernel * s.filters) < 1);
-      got.assign(gw.size(), T{7});
-      conv_weights<T>(host.exec(), s, one.x.data(), one.y.data(), got.data());
-      CHECK(worst_error(got, gw, s.images * s.out_height * s.out_width) < 1);
-      host.end_of_kernel();
-    });
+    check(host, Case<T>(row, numbers));
+  }
+}
+
+// CATENA_TEST_CONVOLUTIONS: how many, from which one on: "1000 4711".
+TEST_CASE("random convolutions") {
+  FakeHost host(2);
+  Numbers numbers(14);
+  uint32_t count = 100, first = 0;
+  if (const char* wanted = std::getenv("CATENA_TEST_CONVOLUTIONS"))
+    REQUIRE(!(std::istringstream(wanted) >> count >> first).fail());
+  for (uint32_t seed = first; seed < first + count; ++seed) {
+    std::mt19937 engine(seed);
+    const Row r = draw(engine);
+    INFO("seed " << seed << ": x " << r.n << " " << r.c << " " << r.h << " " << r.w << ", W " << r.f
+                 << " " << r.kh << " " << r.kw << ", groups " << r.g);
+    check(host, Case<float>(r, numbers));
   }
 }
 

@@ -23,6 +23,9 @@ constexpr int64_t kStackBytes = 16 << 10;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Of one block of a reduced dimension of k.
+int64_t most_steps(int64_t k) { return divide_up(k, std::max<int64_t>(1, divide_up(k, kSteps))); }
+
 // Everything that follows from the shape.
 template <class T>
 struct Blocks {
@@ -42,7 +45,7 @@ struct Blocks {
     rows = m / tiles;
     extra = m % tiles;
     constexpr int64_t kBytes = sizeof(T);
-    steps = divide_up(k, std::max<int64_t>(1, divide_up(k, kSteps)));
+    steps = most_steps(k);
     block_tiles =
         std::max<int64_t>(1, kRowsOfA / (std::max<int64_t>(1, steps) * (rows + 1) * kBytes));
     const int64_t fit = kPackedA / kBytes / m;
@@ -195,9 +198,15 @@ T* scratch(ctn_exec exec, int64_t elements) {
 
 }  // namespace
 
+// A product of fewer rows may have more panels in a task, and more steps in a round.
 template <class T>
 int64_t serial_elements(const Dense<T>& dense, int64_t m, int64_t n, int64_t k) {
-  return m == 0 || n == 0 ? 0 : serial_elements(Blocks<T>(dense, m, n, k));
+  if (m == 0 || n == 0) return 0;
+  constexpr int64_t kBytes = sizeof(T);
+  const int64_t steps = most_steps(k), panel = 2 * dense.lanes;
+  const int64_t a = std::min(m * k, std::max(kPackedA / kBytes, m * steps)) + kMaxLanes;
+  const int64_t b = steps * std::min(divide_up(n, panel), kTaskPanels) * panel;
+  return divide_up(a, kMaxLanes) * kMaxLanes + b;
 }
 
 template <class T>

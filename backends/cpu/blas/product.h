@@ -62,7 +62,8 @@ struct Product {
 template <class T>
 void multiply(ctn_exec exec, const Dense<T>& dense, const Product<T>& product);
 
-// The same in the calling thread with memory of the caller, for use inside parallel work.
+// The same in the calling thread with memory of the caller, for use inside parallel work: elements
+// enough for any product of up to m rows and n columns, of k steps.
 template <class T>
 int64_t serial_elements(const Dense<T>& dense, int64_t m, int64_t n, int64_t k);
 template <class T>
