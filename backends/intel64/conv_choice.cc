@@ -238,7 +238,8 @@ double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
   };
   const Room x = whole(s.x), y = whole(s.y), w = room(filters_.get_size());
   const Room b = room(static_cast<size_t>(s.w.shape(0)) * sizeof(float)), scratch = room(scratch_);
-  const Room other = room(sums() > 1 ? filters_.get_size() : 0);
+  const int64_t sums_of_w = direction_ == Direction::kWeights ? sums() : 1;
+  const Room other = room(sums_of_w > 1 ? filters_.get_size() : 0);
   const auto time = [](auto&& body) {
     double least = 1e30;
     for (int round = 0; round < 3; ++round) {  // the first one compiles
@@ -256,8 +257,9 @@ double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
   });
   const double adding = time([&] {
     auto *to = static_cast<float*>(w.data()), *from = static_cast<float*>(other.data());
-    for (int64_t k = 1; k < sums(); ++k)
-      for (int64_t i = 0; i < filter_floats(); ++i) to[i] += from[i];
+    const int64_t n = sums_of_w > 1 ? filter_floats() : 0;
+    for (int64_t k = 1; k < sums_of_w; ++k)
+      for (int64_t i = 0; i < n; ++i) to[i] += from[i];
   });
   const int64_t in_turn = (count + threads - 1) / threads;
   return parts * static_cast<double>(in_turn) / static_cast<double>(count) +

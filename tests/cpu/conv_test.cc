@@ -150,8 +150,7 @@ void check(FakeHost& host, const Case<T>& one) {
   const int64_t kernel = s.kernel_h * s.kernel_w;
   for_each_isa([&] {
     std::vector<T> got(y.size());
-    conv_forward<T>(host.exec(), s, one.x.data(), one.w.data(), one.filter_bias.data(),
-                    got.data());
+    conv_forward<T>(host.exec(), s, one.x.data(), one.w.data(), one.filter_bias.data(), got.data());
     CHECK(worst_error(got, y, kernel * s.channels) < 1);
     got.assign(x.size(), T{7});
     conv_transpose<T>(host.exec(), s, one.y.data(), one.w.data(), one.channel_bias.data(),
@@ -172,9 +171,9 @@ Row draw(std::mt19937& engine) {
   const auto side = [&] { return of(1, 4) == 1 ? of(1, 40) : of(1, 9); };
   for (;;) {
     const int64_t g = of(1, 5) == 1 ? of(2, 20) : 1, stride = of(1, 3) == 1 ? of(2, 3) : 1;
-    Row r{of(1, 20), g * of(1, 40), g * of(1, 90), g,        side(),   side(),
-          of(1, 5),  of(1, 5),      stride,        stride,   of(0, 3), of(0, 3),
-          of(1, 2),  of(1, 2),      of(1, 4) == 1};
+    Row r{of(1, 20), g * of(1, 40), g * of(1, 90), g,        side(),
+          side(),    of(1, 5),      of(1, 5),      stride,   stride,
+          of(0, 3),  of(0, 3),      of(1, 2),      of(1, 2), of(1, 4) == 1};
     const ConvShape s = shape(r);
     if (s.out_height < 1 || s.out_width < 1) continue;
     const int64_t macs = s.images * s.filters * s.out_height * s.out_width * (s.channels / g) *
