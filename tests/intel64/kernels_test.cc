@@ -364,7 +364,7 @@ TEST_CASE("Winograd's kernels are taken where they pay, unless use_winograd is n
   };
   const auto plain = [](const Inputs& in) { return F::convolution_2d(in[0], in[1]); };
   const auto same = [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1}); };
-  const std::set<std::string> all = {"data", "forward", "weights"}, none;
+  const std::set<std::string> all = {"data", "forward", "weights"}, nothing;
   const Taken table[] = {
       {{8, 32, 28, 28}, {64, 32, 3, 3}, same, all},
       {{4, 48, 30, 33}, {32, 48, 3, 3}, same, all},
@@ -372,15 +372,15 @@ TEST_CASE("Winograd's kernels are taken where they pay, unless use_winograd is n
       {{1, 64, 28, 28}, {64, 64, 3, 3}, same, all},
       {{1, 64, 28, 28}, {128, 64, 3, 3}, same, {"forward", "weights"}},  // x: in narrow parts
       {{1, 256, 28, 28}, {64, 256, 3, 3}, same, {"data"}},
-      {{3, 32, 28, 28}, {32, 32, 3, 3}, same, none},  // no four parts
-      {{1, 32, 28, 28}, {32, 32, 3, 3}, same, none},
+      {{3, 32, 28, 28}, {32, 32, 3, 3}, same, nothing},  // no four parts
+      {{1, 32, 28, 28}, {32, 32, 3, 3}, same, nothing},
       {{4, 32, 26, 26}, {32, 32, 3, 3}, plain, all},
-      {{1, 64, 14, 14}, {64, 64, 3, 3}, same, none},  // too few squares
-      {{8, 64, 7, 7}, {64, 64, 3, 3}, same, none},
-      {{64, 32, 5, 5}, {32, 32, 3, 3}, same, none},   // squares of which little is wanted
-      {{8, 16, 28, 28}, {64, 16, 3, 3}, same, none},  // too few channels
-      {{8, 40, 28, 28}, {64, 40, 3, 3}, same, none},  // half a block of channels
-      {{8, 32, 28, 28}, {64, 32, 2, 2}, plain, none},
+      {{1, 64, 14, 14}, {64, 64, 3, 3}, same, nothing},  // too few squares
+      {{8, 64, 7, 7}, {64, 64, 3, 3}, same, nothing},
+      {{64, 32, 5, 5}, {32, 32, 3, 3}, same, nothing},   // squares of which little is wanted
+      {{8, 16, 28, 28}, {64, 16, 3, 3}, same, nothing},  // too few channels
+      {{8, 40, 28, 28}, {64, 40, 3, 3}, same, nothing},  // half a block of channels
+      {{8, 32, 28, 28}, {64, 32, 2, 2}, plain, nothing},
   };
   if (!has_winograd())
     return catena_test::skip("this oneDNN, or this processor, has no Winograd kernels");
@@ -388,7 +388,7 @@ TEST_CASE("Winograd's kernels are taken where they pay, unless use_winograd is n
     const Row row = {"", {t.x, t.w}, t.call, {}};
     INFO(t.x[0], " x ", t.x[1], " x ", t.x[2], " x ", t.x[3], ", ", t.w[0], " filters");
     CHECK(run(row, "intel64").winograd == t.by);
-    CHECK(run(row, "intel64", 2, "never").winograd == none);
+    CHECK(run(row, "intel64", 2, "never").winograd == nothing);
   }
 }
 
