@@ -37,13 +37,21 @@ inline constexpr int64_t kPositionsOfFloat = 500;
 
 // body(k, scratch) for k of [0, n) on the runtime's threads; scratch: `bytes` of the part's own. A
 // part that finds all scratch taken, since the host's executor runs more parts at once than it has
-// threads, waits for one that ends.
+// threads or since there is not memory for all threads, waits for one that ends.
 template <class Body>
 void for_parts(const sdk::Run& run, int64_t n, size_t bytes, Body&& body) {
   constexpr int64_t kMostSlots = 64;
-  const int64_t slots = std::min({n, int64_t{run.threads()}, kMostSlots});
+  int64_t slots = std::min({n, int64_t{run.threads()}, kMostSlots});
   const size_t step = (bytes + 63) / 64 * 64;
-  char* memory = bytes ? run.scratch<char>(slots * static_cast<int64_t>(step)) : nullptr;
+  char* memory = nullptr;
+  while (bytes != 0 && !memory) {
+    try {
+      memory = run.scratch<char>(slots * static_cast<int64_t>(step));
+    } catch (const sdk::Error& e) {
+      if (e.status() != CTN_ENOMEM || slots == 1) throw;
+      slots = (slots + 1) / 2;
+    }
+  }
   const uint64_t all = ~uint64_t{0} >> (kMostSlots - slots);
   std::atomic<uint64_t> taken{0};
   sdk::parallel_for(run, n, 1, [&](int64_t k, int64_t) {

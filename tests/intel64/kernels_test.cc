@@ -404,6 +404,16 @@ TEST_CASE("Winograd's kernels are left out where a limit leaves no memory for th
   CHECK(value(8 << 20) != value(0));
 }
 
+TEST_CASE("fewer parts run at a time where a limit leaves no memory for all threads") {
+  const auto value = [](uint64_t limit) {
+    const Context ctx(ContextOptions{.device = "intel64", .threads = 16, .memory_limit = limit});
+    const no_backprop_mode off;
+    const Variable x = filled({16, 64, 56, 56}, 1), w = filled({64, 64, 3, 3}, 2);
+    return F::convolution_2d(x, w, {.pad = 1}).array().to_vector<float>();
+  };
+  CHECK(value(128 << 20) == value(0));
+}
+
 TEST_CASE("what oneDNN has but slow or wrong loops for is the cpu's work") {
   const Row wide = {"borders wider than filters",
                     {{2, 16, 20, 20}, {16, 16, 3, 3}},
