@@ -290,20 +290,22 @@ void ConvPlan::build_fastest(const sdk::Call& c, const ConvSides& s, const ConvG
   std::string times;
   for (const Choice& choice : choices) {
     if (!can_build(c, s, g, choice)) continue;
+    times += sdk::text(times.empty() ? "" : ", ", choice.name);
     double took = 0;
     try {
       took = seconds(c, s);
     } catch (const sdk::Error& e) {
       if (e.status() != CTN_ENOMEM) throw;
+      times += " no memory";
       continue;
     }
-    times += sdk::text(times.empty() ? "" : ", ", choice.name, " ", took * 1e3, " ms");
+    times += sdk::text(" ", took * 1e3, " ms");
     if (best && took >= least) continue;
     best = &choice;
     least = took;
   }
   build(c, s, g, best ? *best : choices[0]);
-  if (!best) return;  // no memory to find out
+  if (!best) return tell(c.context(), name, choices[0].name, "not timed: " + times);
   add_decision(c.context(), name, best->name);
   const int64_t threads = sdk::api().context_threads(c.context());
   tell(c.context(), name, best->name,

@@ -138,9 +138,7 @@ Result run(const Row& row, const char* device, int threads = 2) {
   const Context ctx(ContextOptions{
       .device = device, .threads = threads, .log = &log, .log_level = CTN_LOG_DEBUG});
   const no_backprop_mode off;
-  Inputs in;
-  uint32_t seed = 0;
-  for (const Shape& shape : row.shapes) in.push_back(filled(shape, seed++));
+  const Inputs in = filled(row.shapes);
   result.y = row.call(in).array().to_vector<float>();
   CHECK(row.call(in).array().to_vector<float>() == result.y);  // with filters that were kept
   result.followers /= 2;
@@ -163,9 +161,7 @@ TEST_CASE("convolutions that take up what follows give what the cpu backend give
 TEST_CASE("use_winograd may change from call to call") {
   const Context ctx("intel64");
   const no_backprop_mode off;
-  Inputs in;
-  uint32_t seed = 0;
-  for (const Shape& shape : kSquares) in.push_back(filled(shape, seed++));
+  const Inputs in = filled(kSquares);
   const auto value = [&](const char* winograd) {
     const using_config scope("use_winograd", winograd);
     return F::relu(norm(conv(in), in)).array().to_vector<float>();
@@ -204,9 +200,7 @@ TEST_CASE("filters that are seen in two shapes are two") {
 TEST_CASE("kept filters follow what they are made of") {
   const Context ctx("intel64");
   const no_backprop_mode off;
-  Inputs in;
-  uint32_t seed = 0;
-  for (const Shape& shape : kNorm) in.push_back(filled(shape, seed++));
+  Inputs in = filled(kNorm);
   const auto value = [&] { return F::relu(norm(conv(in), in)).array().to_vector<float>(); };
   const Floats first = value();
   for (const size_t k : {1, 2, 3, 4, 5, 6}) {  // the filters, the bias, the statistics

@@ -311,9 +311,7 @@ Result run(const Row& row, const char* device, int threads = 2, const char* wino
   const Context ctx(ContextOptions{
       .device = device, .threads = threads, .seed = 7, .log = &log, .log_level = CTN_LOG_DEBUG});
   const using_config scope("use_winograd", winograd);
-  Inputs in;
-  uint32_t seed = 0;
-  for (const Shape& shape : row.shapes) in.push_back(filled(shape, seed++));
+  const Inputs in = filled(row.shapes);
   Variable y = row.call(in);
   y.set_grad(filled(y.shape(), 99));
   y.backward();

@@ -27,6 +27,12 @@ inline Floats numbers(const Shape& shape, uint32_t seed) {
 inline Variable filled(const Shape& shape, uint32_t seed) {
   return Variable(Array::from(numbers(shape, seed), shape));
 }
+// One of each shape, all different.
+inline Inputs filled(const std::vector<Shape>& shapes) {
+  Inputs in;
+  for (const Shape& shape : shapes) in.push_back(filled(shape, static_cast<uint32_t>(in.size())));
+  return in;
+}
 
 // x behind a convolution with ones on the diagonal: the same numbers, in blocks.
 inline Variable in_blocks(const Variable& x) {
