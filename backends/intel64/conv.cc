@@ -164,40 +164,40 @@ void add_bias(const Run& run, const Tensor& x, const float* b) {
   });
 }
 
-void transposed(const Run& run) {
+// body(k, sum, scratch) for all parts; the first sum is `to`, where the others, that are in `room`,
+// are then added in their order.
+template <class Body>
+void sum_parts(const Run& run, float* to, float* room, Body&& body) {
   const ConvPlan& p = run.state<ConvPlan>();
-  const void *y = run.in(0).data(), *w = filters(run, p), *x = run.out(0).data();
+  const int64_t sums = p.sums(), n = p.sum_floats();
+  const auto sum = [=](int64_t k) { return k == 0 || sums == 1 ? to : room + (k - 1) * n; };
   for_parts(run, p.parts().count(), p.scratch(),
-            [&](int64_t k, char* scratch) { p.run(k, x, w, y, nullptr, scratch); });
-  if (run.has(2)) add_bias(run, run.out(0), run.in(2).data<float>());
+            [&](int64_t k, char* scratch) { body(k, sum(k), scratch); });
+  if (sums == 1) return;
+  sdk::parallel_for(run, n, 1 << 13, [&](int64_t begin, int64_t end) {
+    for (int64_t k = 1; k < sums; ++k)
+      for (int64_t i = begin; i < end; ++i) to[i] += sum(k)[i];
+  });
 }
 
-// ---- gradients of filters
-
-// sums[0] += sums[1] + ..., in this order.
-void add_up(const Run& run, std::span<float* const> sums, int64_t n) {
-  if (sums.size() == 1) return;
-  sdk::parallel_for(run, n, 1 << 13, [&](int64_t begin, int64_t end) {
-    for (size_t k = 1; k < sums.size(); ++k)
-      for (int64_t i = begin; i < end; ++i) sums[0][i] += sums[k][i];
-  });
+void transposed(const Run& run) {
+  const ConvPlan& p = run.state<ConvPlan>();
+  const void *y = run.in(0).data(), *w = filters(run, p);
+  float* room = run.planned_scratch<float>() + (p.packs() ? p.filter_floats() : 0);
+  sum_parts(run, run.out(0).data<float>(), room,
+            [&](int64_t k, float* x, char* scratch) { p.run(k, x, w, y, nullptr, scratch); });
+  if (run.has(2)) add_bias(run, run.out(0), run.in(2).data<float>());
 }
 
 void weights(const Run& run) {
   const ConvPlan& p = run.state<ConvPlan>();
   const void *x = run.in(0).data(), *y = run.in(1).data();
-  float *w = run.out(0).data<float>(), *room = run.planned_scratch<float>();
-  std::vector<float*> sums;
-  if (!p.packs()) sums.push_back(w);
-  for (auto n = static_cast<int64_t>(sums.size()); n < p.sums(); ++n) {
-    sums.push_back(room);
-    room += p.filter_floats();
-  }
-  for_parts(run, p.parts().count(), p.scratch(), [&](int64_t k, char* scratch) {
-    p.run(k, x, sums[p.sums() == 1 ? 0 : static_cast<size_t>(k)], y, nullptr, scratch);
-  });
-  add_up(run, sums, p.filter_floats());
-  if (p.packs()) p.pack(sums[0], w);
+  float *made = run.out(0).data<float>(), *room = run.planned_scratch<float>();
+  float* to = p.packs() ? room : made;
+  if (p.packs()) room += p.filter_floats();
+  sum_parts(run, to, room,
+            [&](int64_t k, float* w, char* scratch) { p.run(k, x, w, y, nullptr, scratch); });
+  if (p.packs()) p.pack(to, made);
 }
 
 }  // namespace

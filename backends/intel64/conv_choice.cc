@@ -24,13 +24,19 @@ namespace {
 constexpr int64_t kMostParts = 8;
 constexpr int64_t kLeastSquares = 32;  // of a part of Winograd's kernels
 
-// Up to `most` parts of one image, of at least `least` blocks of the channels that are made each;
-// no blocks where it cannot be cut.
-Parts cut_blocks(Direction direction, const ConvGeometry& g, int64_t most, int64_t least,
+int64_t made(Direction direction, const ConvGeometry& g) {
+  return direction == Direction::kData ? g.channels : g.filters;
+}
+int64_t read(Direction direction, const ConvGeometry& g) {
+  return direction == Direction::kData ? g.filters : g.channels;
+}
+
+// Up to `most` parts of one image, of at least `least` blocks of so many channels each; no blocks
+// where it cannot be cut.
+Parts cut_blocks(int64_t channels, const ConvGeometry& g, int64_t most, int64_t least,
                  bool powers_of_two) {
   constexpr double kLeastMacsOfPart = 4e6;
   const int64_t block = channel_block();
-  const int64_t channels = direction == Direction::kData ? g.channels : g.filters;
   if (g.groups != 1 || channels % block != 0) return {};
   Parts cuts{channels / block, 1};
   cuts.each = std::max(least, (cuts.images + most - 1) / most);
@@ -43,17 +49,19 @@ Parts cut_blocks(Direction direction, const ConvGeometry& g, int64_t most, int64
   return cuts;
 }
 
-// Gradients of filters are added up over the parts: as many as pay.
+// Fewer of the parts that have sums of so many floats, where adding these up would not pay.
+Parts parts_that_pay(Parts parts, int64_t floats, const ConvGeometry& g) {
+  const auto costs = [&] { return (parts.count() - 1) * floats * kPositionsOfFloat; };
+  while (parts.count() > 1 && static_cast<double>(costs()) > g.macs)
+    parts.each = std::min(parts.images, 2 * parts.each);
+  return parts;
+}
+
 Parts parts_of_images(Direction direction, const ConvSides& s, const ConvGeometry& g,
                       int64_t most) {
   Parts parts = cut_images(s.y.shape(0), s.y.shape(2) * s.y.shape(3), most);
-  if (direction != Direction::kWeights) {
-    if (parts.images >= 4) parts.each = std::max<int64_t>(parts.each, 2);  // one alone is slower
-    return parts;
-  }
-  const auto costs = [&] { return (parts.count() - 1) * s.w.size() * kPositionsOfFloat; };
-  while (parts.count() > 1 && static_cast<double>(costs()) > g.macs)
-    parts.each = std::min(parts.images, 2 * parts.each);
+  if (direction == Direction::kWeights) return parts_that_pay(parts, s.w.size(), g);
+  if (parts.images >= 4) parts.each = std::max<int64_t>(parts.each, 2);  // one alone is slower
   return parts;
 }
 
@@ -92,10 +100,11 @@ bool may_use_winograd(const sdk::Call& c, const ConvGeometry& g) {
          !sdk::config_is(c.context(), "use_winograd", "never");
 }
 
-// One image is cut by filters, or for the gradient of x by channels. Filters of several neighbours
-// oneDNN sums up in the same order however much it does at once, but slower where that is little:
-// there each thread does its share at once, for equal bits. Which kernel it has for wide windows
-// depends on how much that is; their parts, as those of other sums, follow the shape alone.
+// One image is cut by filters, or for the gradient of x by channels; where it has too few of these,
+// by filters, as the shape says, for sums that are added up. Filters of several neighbours oneDNN
+// sums up in the same order however much it does at once, but slower where that is little: there
+// each thread does its share at once, for equal bits. Which kernel it has for wide windows depends
+// on how much that is; their parts, as those of other sums, follow the shape alone.
 ConvPlan::Choice ConvPlan::direct(Direction direction, const ConvSides& s, const ConvGeometry& g,
                                   int64_t threads) {
   constexpr int64_t kMostWindow = 5;
@@ -103,10 +112,15 @@ ConvPlan::Choice ConvPlan::direct(Direction direction, const ConvSides& s, const
       g.dilate == MdDims{0, 0} && g.window[0] <= kMostWindow && g.window[1] <= kMostWindow;
   const bool same_bits = direction != Direction::kWeights && g.taps > 1 && narrow;
   const int64_t fixed = direction == Direction::kForward || g.taps > 1 ? 4 : 2;
-  const int64_t images = s.x.shape(0);
+  const int64_t images = s.x.shape(0), channels = made(direction, g);
+  if (images == 1 && direction == Direction::kData &&
+      cut_blocks(channels, g, fixed, 1, true).count() <= 1) {
+    const Parts sums = parts_that_pay(cut_blocks(g.filters, g, fixed, 1, true), s.x.size(), g);
+    if (sums.count() > 1) return {"direct", Algorithm::kDirect, sums, cut_of_sums(direction)};
+  }
   if (same_bits && threads == 1) return {"direct", Algorithm::kDirect, {images, images}};
   if (images == 1) {
-    const Parts cuts = cut_blocks(direction, g, same_bits ? threads : fixed, 1, !same_bits);
+    const Parts cuts = cut_blocks(channels, g, same_bits ? threads : fixed, 1, !same_bits);
     if (cuts.count() > 1) return {"direct", Algorithm::kDirect, cuts, cut_of_blocks(direction)};
   }
   Parts parts = parts_of_images(direction, s, g, kMostParts);
@@ -124,9 +138,8 @@ ConvPlan::Choice ConvPlan::winograd(Direction direction, const ConvSides& s,
   constexpr const char* kName = "winograd, many parts";
   constexpr int64_t kMostCuts = 4;
   if (s.x.shape(0) == 1) {
-    const int64_t read = direction == Direction::kData ? g.filters : g.channels;
-    const int64_t quarter = (read + 4 * channel_block() - 1) / (4 * channel_block());
-    const Parts cuts = cut_blocks(direction, g, kMostCuts, quarter, true);
+    const int64_t quarter = (read(direction, g) / channel_block() + 3) / 4;
+    const Parts cuts = cut_blocks(made(direction, g), g, kMostCuts, quarter, true);
     if (cuts.count() > 1) return {kName, Algorithm::kWinograd, cuts, cut_of_blocks(direction)};
   }
   return {kName, Algorithm::kWinograd, parts_of_squares(direction, s, g)};
@@ -238,8 +251,8 @@ double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
   };
   const Room x = whole(s.x), y = whole(s.y), w = room(filters_.get_size());
   const Room b = room(static_cast<size_t>(s.w.shape(0)) * sizeof(float)), scratch = room(scratch_);
-  const int64_t sums_of_w = direction_ == Direction::kWeights ? sums() : 1;
-  const Room other = room(sums_of_w > 1 ? filters_.get_size() : 0);
+  const int64_t sums_of_parts = sums(), n = sums_of_parts > 1 ? sum_floats_ : 0;
+  const Room other = room(static_cast<size_t>(n) * sizeof(float));
   const auto time = [](auto&& body) {
     double least = 1e30;
     for (int round = 0; round < 3; ++round) {  // the first one compiles
@@ -256,9 +269,9 @@ double ConvPlan::seconds(const sdk::Call& c, const ConvSides& s) const {
       run(k, x.data(), w.data(), y.data(), bias_ ? b.data() : nullptr, scratch.data());
   });
   const double adding = time([&] {
-    auto *to = static_cast<float*>(w.data()), *from = static_cast<float*>(other.data());
-    const int64_t n = sums_of_w > 1 ? filter_floats() : 0;
-    for (int64_t k = 1; k < sums_of_w; ++k)
+    void* sum = direction_ == Direction::kWeights ? w.data() : x.data();
+    auto *to = static_cast<float*>(sum), *from = static_cast<float*>(other.data());
+    for (int64_t k = 1; k < sums_of_parts; ++k)
       for (int64_t i = 0; i < n; ++i) to[i] += from[i];
   });
   const int64_t in_turn = (count + threads - 1) / threads;

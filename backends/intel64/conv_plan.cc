@@ -104,6 +104,9 @@ void ConvPlan::find_steps(const ConvSides& s) {
   w_bytes_ = step(cut_ != Cut::kImages, full_->w);
   y_bytes_ = step(cut_ != Cut::kChannels, full_->y);
   b_bytes_ = step(cut_ == Cut::kFilters, full_->b);
+  const Md* const made[] = {&full_->y, &full_->x, &filters_};
+  sum_floats_ =
+      static_cast<int64_t>(made[static_cast<int>(direction_)]->get_size() / sizeof(float));
   if (!full_slice_) return;
   const int64_t block = channel_block();
   w_bytes_ /= (s.w.shape(0) + block - 1) / block;  // those of one block of filters
@@ -121,6 +124,7 @@ void ConvPlan::build(const sdk::Call& c, const ConvSides& s, const ConvGeometry&
     parts_ = {rows_->parts(), 1};
     filters_ = describe(s.w.shape(), s.w.dtype(), rows_->filter_layout());
     scratch_ = 0;
+    sum_floats_ = 0;
     return;
   }
   full_ = conv_of(s, g, choice.algorithm, parts_.each);
@@ -171,8 +175,8 @@ void ConvPlan::make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan) {
   if (packs_)
     pack_ = made ? make_reorder(filters_, plain_filters_) : make_reorder(plain_filters_, filters_);
   const bool keeps = !c.followers().empty();  // what it packs, from run to run
-  const int64_t filters = (packs_ && !keeps ? 1 : 0) + (made ? sums() - 1 : 0);
-  plan.scratch_bytes = static_cast<uint64_t>(filters) * filters_.get_size();
+  const int64_t floats = (packs_ && !keeps ? filter_floats() : 0) + (sums() - 1) * sum_floats();
+  plan.scratch_bytes = static_cast<uint64_t>(floats) * sizeof(float);
 }
 
 void ConvPlan::pack(const void* from, void* to) const {

@@ -31,9 +31,10 @@ class ConvPlan {
   void make(const sdk::Call& c, const ConvRole& role, ctn_plan& plan);
 
   const Parts& parts() const { return parts_; }
-  // Of the gradient of filters, over parts of images.
-  int64_t sums() const { return cut_ == Cut::kImages ? parts_.count() : 1; }
-  size_t scratch() const { return scratch_; }  // of a part
+  // Results of parts that are added up: the gradient of W over images, that of x over filters.
+  int64_t sums() const { return cut_ == cut_of_sums(direction_) ? parts_.count() : 1; }
+  int64_t sum_floats() const { return sum_floats_; }  // of one of them
+  size_t scratch() const { return scratch_; }         // of a part
   const Epilogue& epilogue() const { return epilogue_; }
   // Filters come plain and are in no numbered format for oneDNN.
   bool packs() const { return packs_; }
@@ -43,13 +44,14 @@ class ConvPlan {
   void pack(const void* from, void* to) const;
   int64_t filter_floats() const;  // as oneDNN has them
 
-  // One part. x and y are whole arrays, w and b all filters, but w is the sum of this part where
-  // there are several; what is computed is written.
+  // One part. x and y are whole arrays, w and b all filters, but what is computed is written to the
+  // sum of this part where there are several.
   void run(int64_t part, const void* x, const void* w, const void* y, const void* b,
            void* scratch) const;
 
  private:
-  // Parts are images; where there is one, blocks of y's channels or of x's, which are those of W.
+  // Parts are images; where there is one, blocks of y's channels or of x's, which are those of W:
+  // of those that are made or, where they cannot be cut, of those that are summed up.
   // kRows: those of RowConv, whatever the rest of a choice says.
   enum class Cut { kImages, kFilters, kChannels, kRows };
   struct Choice {
@@ -61,6 +63,10 @@ class ConvPlan {
   void build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g, const Choice& choice);
   static Cut cut_of_blocks(Direction direction) {
     return direction == Direction::kData ? Cut::kChannels : Cut::kFilters;
+  }
+  static Cut cut_of_sums(Direction direction) {
+    constexpr Cut kCuts[] = {Cut::kChannels, Cut::kFilters, Cut::kImages};
+    return kCuts[static_cast<int>(direction)];
   }
   // False where oneDNN has no such kernel, or Winograd's need too much scratch.
   bool can_build(const sdk::Call& c, const ConvSides& s, const ConvGeometry& g,
@@ -99,6 +105,7 @@ class ConvPlan {
   Md filters_;  // of all parts
   size_t scratch_ = 0;
   int64_t x_bytes_ = 0, w_bytes_ = 0, y_bytes_ = 0, b_bytes_ = 0;  // from part to part
+  int64_t sum_floats_ = 0;
   bool packs_ = false;
   uint64_t filter_key_ = 0;
   Epilogue epilogue_;

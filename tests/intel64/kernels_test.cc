@@ -182,6 +182,16 @@ const Row kRows[] = {
      {{1, 80, 9, 56}, {89, 80, 9, 9}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 4}); },
      kConv},
+    {"one image, gradient of a block of channels",
+     {{1, 16, 28, 28}, {32, 16, 5, 5}, {32}},
+     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2], {.pad = 2}); },
+     kConv},
+    {"one image, deconvolution to channels that do not fill a block",
+     {{1, 80, 20, 30}, {80, 24, 4, 4}, {24}},
+     [](const Inputs& in) {
+       return F::deconvolution_2d(in[0], in[1], in[2], {.stride = 2, .pad = 1});
+     },
+     kTransposed},
     {"one image, 1 x 1",
      {{1, 256, 14, 14}, {1024, 256, 1, 1}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1]); },
