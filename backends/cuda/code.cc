@@ -24,18 +24,24 @@ std::string code_key(int major, int minor, const std::string& source) {
   return key + source;
 }
 
-CUmodule load_module(Device& d, const std::string& source) {
+Module::Module(Device& d, const std::string& source) : device_(d) {
   const std::string code = code_for(d, source);
   const Current current(d);
-  CUmodule module = nullptr;
-  d.check(driver().cuModuleLoadDataEx(&module, code.data(), 0, nullptr, nullptr),
+  d.check(driver().cuModuleLoadDataEx(&module_, code.data(), 0, nullptr, nullptr),
           "loading a kernel");
-  return module;
 }
 
-CUfunction find_function(Device& d, CUmodule module, const char* name) {
+Module::~Module() {
+  CUcontext popped = nullptr;
+  if (!module_ || driver().cuCtxPushCurrent(device_.context) != CUDA_SUCCESS) return;
+  driver().cuModuleUnload(module_);
+  driver().cuCtxPopCurrent(&popped);
+}
+
+CUfunction Module::find(const char* name) const {
+  const Current current(device_);
   CUfunction f = nullptr;
-  d.check(driver().cuModuleGetFunction(&f, module, name), "finding a kernel");
+  device_.check(driver().cuModuleGetFunction(&f, module_, name), "finding a kernel");
   return f;
 }
 

@@ -3,12 +3,26 @@
 
 #include <cuda/device.h>
 
+#include <utility>
+
 namespace catena::cuda {
 
-// Throws sdk::Error. The module stays until it is unloaded.
 // What the code of a source for compute capability major.minor is cached under (cache.h).
 std::string code_key(int major, int minor, const std::string& source);
-CUmodule load_module(Device& d, const std::string& source);
-CUfunction find_function(Device& d, CUmodule module, const char* name);
+
+// A module of a source; unloaded with this, unless it is kept. Throws sdk::Error.
+class Module {
+ public:
+  Module(Device& d, const std::string& source);
+  ~Module();
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+  CUfunction find(const char* name) const;
+  CUmodule keep() noexcept { return std::exchange(module_, nullptr); }
+
+ private:
+  Device& device_;
+  CUmodule module_ = nullptr;
+};
 
 }  // namespace catena::cuda

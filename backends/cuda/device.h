@@ -67,6 +67,8 @@ struct Device {
 // CTN_EUNSUPPORTED in a process forked from one that used CUDA.
 Device& device(int index);
 inline constexpr int kMaxDevices = 64;
+// Of an array or a call as the runtime numbers it: backends that stand on this one count on.
+inline Device& device_of(ctn_device d) { return device(d.id % CTN_DEV_NEXT); }
 
 // Calls body(Device&) for those that are open.
 Device* open_device(int index) noexcept;  // NULL: it is not

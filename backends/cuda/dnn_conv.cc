@@ -103,7 +103,7 @@ class KnownKinds {
   }
   static void try_bias(const ConvKind& kind, ctn_context ctx, Answer& answer) {
     try {
-      answer.lasts = !is_capturing(device(static_cast<int>(kind.device)));
+      answer.lasts = !is_capturing(device_of(kind.device));
       answer.why = answer.lasts ? answer.plan->try_bias(ctx)
                                 : "a convolution with its bias is first tried outside of captures";
     } catch (const sdk::Error& e) {

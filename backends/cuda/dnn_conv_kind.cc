@@ -25,7 +25,7 @@ Sizes sizes(const sdk::Tensor& t) { return {t.shape(0), t.shape(1), t.shape(2), 
 
 ConvKind::ConvKind(const sdk::Call& c, const ConvRole& role, const ConvSides& s)
     : direction(role.direction),
-      device(c.in(0).device().id),
+      device(c.in(0).device()),
       groups(c.i(role.groups)),
       bias(c.has(2)),
       deterministic(sdk::config(c.context(), "cudnn_deterministic")),
@@ -57,7 +57,7 @@ bool ConvKind::fits() const {
 
 ConvKind::Key ConvKind::key() const {
   Key key = {static_cast<int64_t>(direction),
-             device,
+             device.id,
              groups,
              bias,
              deterministic,

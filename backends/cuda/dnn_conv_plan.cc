@@ -152,7 +152,7 @@ ConvPlan::ConvPlan(const ConvKind& k, bool channels_last)
               describe_filters(k.dtype, k.w, channels_last), describe(k)},
       one_(k.dtype, 1),
       zero_(k.dtype, 0),
-      handle_(dnn_handle(device(static_cast<int>(k.device)))) {
+      handle_(dnn_handle(device_of(k.device))) {
   if (k.fuses_bias())
     fused_.emplace(Fused{describe_images(k.dtype, {1, k.y[1], 1, 1}), describe_identity()});
   else if (k.bias)
@@ -250,10 +250,10 @@ const char* ConvPlan::choose_fused() {
 }
 
 const char* ConvPlan::try_bias(ctn_context ctx) {
-  const ctn_device where = {CTN_DEV_CUDA, static_cast<int32_t>(kind_.device)};
   const auto room = [&](int64_t bytes) {
     ctn_array made = nullptr;
-    sdk::check(sdk::api().array_new_on(ctx, where, sdk::dtype_of(CTN_UINT8), 1, &bytes, &made));
+    sdk::check(
+        sdk::api().array_new_on(ctx, kind_.device, sdk::dtype_of(CTN_UINT8), 1, &bytes, &made));
     return sdk::Array::take(made);
   };
   const int64_t item = sdk::dtype_bytes(kind_.dtype);
@@ -295,9 +295,8 @@ bool ConvPlan::take_known(int algorithm, int math) {
 }
 
 void ConvPlan::choose_fastest(ctn_context ctx) {
-  const ctn_device where = {CTN_DEV_CUDA, static_cast<int32_t>(kind_.device)};
   const auto room = [&](std::span<const int64_t> shape, ctn_dtype dtype) {
-    return sdk::Array::full(ctx, dtype, shape, 0.5).on(where);
+    return sdk::Array::full(ctx, dtype, shape, 0.5).on(kind_.device);
   };
   with_functions(kind_.direction, [&]<class F>() {
     size_t most = 0;  // what the most demanding one takes of what is allowed

@@ -21,7 +21,8 @@ using Direction = sdk::ConvDirection;
 // All that a plan follows from, as numbers.
 struct ConvKind {
   Direction direction;
-  int64_t device, groups, bias, deterministic, winograd, workspace;
+  ctn_device device;
+  int64_t groups, bias, deterministic, winograd, workspace;
   cudnnMathType_t math;
   ctn_dtype dtype;
   Sizes x, w, y;

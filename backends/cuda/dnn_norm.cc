@@ -111,7 +111,7 @@ void plan_norm(const Call& c, ctn_plan& plan, std::unique_ptr<State>& state) {
       : fast        ? CUDNN_BATCHNORM_SPATIAL_PERSISTENT
                     : CUDNN_BATCHNORM_SPATIAL,
       describe_images(x.dtype(), shape), describe_images(sum_dtype(x.dtype()), {1, shape[1], 1, 1}),
-      Factor(x.dtype(), 1), Factor(x.dtype(), 0), dnn_handle(device(x.device().id))});
+      Factor(x.dtype(), 1), Factor(x.dtype(), 0), dnn_handle(device_of(x.device()))});
   plan.scratch_bytes = static_cast<uint64_t>(parts * part_bytes(*state));
 }
 

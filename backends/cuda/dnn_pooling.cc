@@ -73,7 +73,7 @@ void plan_pooling(const Call& c, ctn_plan& plan, std::unique_ptr<State>& state) 
   const Tensor x = large(c, keys);
   state.reset(new State{images(x), images(small(c, keys)), describe(Windows(c, keys)),
                         Factor(x.dtype(), 1), Factor(x.dtype(), 0),
-                        dnn_handle(device(x.device().id))});
+                        dnn_handle(device_of(x.device()))});
   plan.scratch_bytes = 0;
 }
 

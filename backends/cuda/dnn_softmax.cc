@@ -40,7 +40,7 @@ template <int axis_attr>
 void plan_softmax(const Call& c, ctn_plan& plan, std::unique_ptr<State>& state) {
   const Tensor x = c.in(0);
   state.reset(new State{describe_images(x.dtype(), lines<axis_attr>(c)), Factor(x.dtype(), 1),
-                        Factor(x.dtype(), 0), dnn_handle(device(x.device().id))});
+                        Factor(x.dtype(), 0), dnn_handle(device_of(x.device()))});
   plan.scratch_bytes = 0;
 }
 

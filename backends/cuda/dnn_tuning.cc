@@ -60,7 +60,12 @@ void ConvPlan::tune(ctn_context ctx) {
   int algorithm = 0, math = 0;
   if (parse(sdk::view(known), algorithm, math) && take_known(algorithm, math))
     return tell(ctx, name, sdk::view(known), "as decided before");
-  choose_fastest(ctx);
+  try {
+    choose_fastest(ctx);
+  } catch (const sdk::Error& e) {
+    if (e.status() != CTN_ENOMEM) throw;
+    return tell(ctx, name, "the best foretold", "not timed: no memory");
+  }
   const std::string choice = sdk::text("algorithm ", choices_.front().algorithm, " math ",
                                        static_cast<int>(choices_.front().math));
   sdk::check(sdk::host->tuning_add(ctx, sdk::str(scope), sdk::str(name), sdk::str(choice)));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 namespace catena::cuda {
 namespace {
@@ -18,8 +19,8 @@ bool prepare(Device& d) {
   s.tried = true;
   for (int k = 0; k < Staging::kSlots; ++k) {
     void* p = nullptr;
-    if (driver().cuMemHostAlloc(&p, Staging::kBytes, 0) != CUDA_SUCCESS ||
-        driver().cuEventCreate(&s.free[k], CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS) {
+    if (driver().cuEventCreate(&s.free[k], CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS ||
+        driver().cuMemHostAlloc(&p, Staging::kBytes, 0) != CUDA_SUCCESS) {
       s.slots[0] = nullptr;  // the few that there are stay, unused
       return false;
     }
@@ -80,28 +81,41 @@ void copy_out(Device& d, void* dst, const void* src, uint64_t bytes) {
   }
 }
 
+// What the device, which is current, has queued so far. The driver keeps an event that is destroyed
+// until it has been reached.
+class Queued {
+ public:
+  Queued(Device& d, std::string_view doing) {
+    d.check(driver().cuEventCreate(&event_, CU_EVENT_DISABLE_TIMING), doing);
+    const CUresult recorded = driver().cuEventRecord(event_, d.stream);
+    if (recorded != CUDA_SUCCESS) driver().cuEventDestroy(event_);
+    d.check(recorded, doing);
+  }
+  ~Queued() { driver().cuEventDestroy(event_); }
+  Queued(const Queued&) = delete;
+  Queued& operator=(const Queued&) = delete;
+  operator CUevent() const { return event_; }
+
+ private:
+  CUevent event_ = nullptr;
+};
+
 // Behind what the source's stream has queued, and before whatever it queues next.
 void copy_across(Device& to, void* dst, Device& from, const void* src, uint64_t bytes) {
+  constexpr std::string_view kTo = "copy to another device", kFrom = "copy from another device";
   const Driver& cu = driver();
-  CUevent ready = nullptr, done = nullptr;
-  {
-    const Current current(from);
-    from.check(cu.cuEventCreate(&ready, CU_EVENT_DISABLE_TIMING), "copy to another device");
-    from.check(cu.cuEventRecord(ready, from.stream), "copy to another device");
-  }
-  {
-    const Current current(to);
-    to.check(cu.cuStreamWaitEvent(to.stream, ready, 0), "copy from another device");
+  const Current source(from);
+  const Queued ready(from, kTo);
+  const auto copied = [&] {
+    const Current target(to);
+    to.check(cu.cuStreamWaitEvent(to.stream, ready, 0), kFrom);
     to.check(cu.cuMemcpyPeerAsync(address(dst), to.context, address(src), from.context, bytes,
                                   to.stream),
-             "copy from another device");
-    to.check(cu.cuEventCreate(&done, CU_EVENT_DISABLE_TIMING), "copy from another device");
-    to.check(cu.cuEventRecord(done, to.stream), "copy from another device");
-  }
-  const Current current(from);
-  from.check(cu.cuStreamWaitEvent(from.stream, done, 0), "copy to another device");
-  cu.cuEventDestroy(ready);  // the driver keeps them until they have been reached
-  cu.cuEventDestroy(done);
+             kFrom);
+    return Queued(to, kFrom);
+  };
+  const Queued done = copied();
+  from.check(cu.cuStreamWaitEvent(from.stream, done, 0), kTo);
 }
 
 }  // namespace

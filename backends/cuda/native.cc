@@ -65,10 +65,10 @@ CUfunction Native::load(Device& d, std::string_view name, size_t slot, const cha
   if (!has_sample(text_, name))
     sdk::fail(CTN_EINTERNAL, "cuda: ", name, " is no sample of the text ", text_.name);
   const Entry entry{key.second, parameter};
-  const CUmodule module = load_module(d, native_source(text_, {&entry, 1}));
-  const Current current(d);
-  const Found found{d.index, key.second, find_function(d, module, "entry0")};
+  Module module(d, native_source(text_, {&entry, 1}));
+  const Found found{d.index, key.second, module.find("entry0")};
   const Found& kept = functions_.emplace(key, found).first->second;
+  module.keep();
   for (size_t k = 0; k < kProbes; ++k) {
     auto& free = slots_[(slot + k) % kSlots];
     if (free.load(std::memory_order_relaxed)) continue;

@@ -64,7 +64,7 @@ class Native {
 };
 
 inline Device& device_of(const sdk::Run& run) {
-  return device(sdk::host->exec_device(run.exec()).id);
+  return device_of(sdk::host->exec_device(run.exec()));
 }
 
 // Notes what a run has queued, and where its kernels report what is wrong with their data.

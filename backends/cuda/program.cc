@@ -100,11 +100,8 @@ const Program::Kernels& Program::kernels(Device& d, Reach reach) {
   const std::lock_guard lock(mutex_);
   if (const Kernels* k = slot.load(std::memory_order_acquire)) return *k;
   auto made = std::make_unique<Kernels>();
-  made->module = load_module(d, source_of(form_.get(), reach));
-  const Current current(d);
-  const auto find = [&](CUfunction& f, const char* name) {
-    f = find_function(d, made->module, name);
-  };
+  Module module(d, source_of(form_.get(), reach));
+  const auto find = [&](CUfunction& f, const char* name) { f = module.find(name); };
   if (form_.get().n_acc > 0) {
     find(made->reduce, "ctn_reduce");
     find(made->finish, "ctn_finish");
@@ -112,6 +109,7 @@ const Program::Kernels& Program::kernels(Device& d, Reach reach) {
     if (reach == Reach::kNear) find(made->flat, "ctn_flat");
     find(made->walk, "ctn_walk");
   }
+  made->module = module.keep();
   slot.store(made.get(), std::memory_order_release);
   return *made.release();
 }

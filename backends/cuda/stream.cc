@@ -42,7 +42,10 @@ uint64_t record_event(ctn_stream s) {
   const std::lock_guard lock(ring.mutex);
   const uint64_t k = ring.next++ % kEvents;
   CUevent& event = ring.events[k];
-  if (!event) d.check(driver().cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "making an event");
+  if (event)
+    d.check(driver().cuStreamWaitEvent(s->native(), event, 0), "taking an event again");
+  else
+    d.check(driver().cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "making an event");
   d.check(driver().cuEventRecord(event, s->native()), "recording an event");
   return static_cast<uint64_t>(d.index) * kEvents + k + 1;
 }

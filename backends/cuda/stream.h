@@ -10,8 +10,8 @@ namespace catena::cuda {
 ctn_stream open_stream(Device& d, void* adopt);
 void close_stream(ctn_stream s) noexcept;
 void* native_stream(ctn_stream s) noexcept;
-// A mark in the stream. A device has kEvents of them: whoever waits for one that was taken again
-// since waits for the later mark.
+// A mark in the stream. A device has kEvents of them: one that is taken again comes behind what it
+// marked before, and whoever waits for the former waits for the later mark.
 uint64_t record_event(ctn_stream s);
 void wait_event(ctn_stream s, uint64_t event);
 

@@ -225,6 +225,33 @@ TEST_CASE("autotune times algorithms once for each kind of call") {
   CHECK(fake.get("forward") == kPrecompGemm);
 }
 
+TEST_CASE("where there is no memory to time algorithms, the best foretold computes") {
+  std::string log;
+  std::function<void(int, std::string_view, std::string_view)> hook =
+      [&log](int, std::string_view, std::string_view text) { log.append(text).append("\n"); };
+  const auto runs = [&](uint64_t limit, bool tune) {
+    log.clear();
+    try {
+      const Context ctx(ContextOptions{
+          .device = "cuda", .memory_limit = limit, .log = &hook, .log_level = CTN_LOG_DEBUG});
+      const using_config autotune("autotune", tune);
+      const Variable x(Array::zeros({1, 2, 400, 400}), false), w(Array::zeros({2, 2, 3, 3}), false);
+      F::convolution_2d(x, w);
+      return true;
+    } catch (const OutOfMemory&) {
+      return false;
+    }
+  };
+  bool without = false;
+  for (uint64_t limit = 2 << 20; !has(log, "the fastest"); limit += 1 << 18) {
+    REQUIRE(limit < uint64_t{64} << 20);
+    const bool can = runs(limit, false);
+    CHECK(runs(limit, true) == can);
+    without |= can && has(log, "the best foretold, not timed: no memory");
+  }
+  CHECK(without);
+}
+
 TEST_CASE("what autotune decided is saved, and replayed by another context") {
   const FakeDnn fake;
   const std::string path =
@@ -298,6 +325,12 @@ TEST_CASE("an error names the op and says what cuDNN says") {
                        "CUDNN_STATUS_EXECUTION_FAILED (as a test wants)",
                        DeviceError);
   fake.computes([&] { F::convolution_2d(x, w); }, 1);
+  const using_config autotune("autotune", true);  // fails as the kernel plans
+  fake.set("fail", 1);
+  CHECK_THROWS_WITH_AS(F::convolution_2d(x, w),
+                       "[convolution_2d] cuda:0: cuDNN: timing algorithms: "
+                       "CUDNN_STATUS_EXECUTION_FAILED (as a test wants)",
+                       DeviceError);
 }
 
 TEST_CASE("a convolution that cuDNN refuses after all goes on with the next algorithm") {

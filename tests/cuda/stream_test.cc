@@ -1,4 +1,5 @@
 // Streams and events of the backend's table: the device's own queue, or one that the host brings.
+#include "cuda/other_stream.h"
 #include "cuda/support.h"
 
 using cuda_test::Cuda;
@@ -49,6 +50,23 @@ TEST_CASE("what waits for an event comes behind what was queued before it") {
   cuda.check(def.sync(def.self, 0));
   CHECK(std::string(back) == "abc");
   Cuda::get().free(p, 4);
+}
+
+TEST_CASE("an event that another stream took again comes behind what it marked before") {
+  Cuda& cuda = Cuda::get();
+  const cuda_test::OtherStream a, b, c;
+  const Stream first(a.get()), second(b.get()), third(c.get());
+  void* const p = cuda.alloc(4);
+  float got = 0;
+  cuda.check(cuda.def().copy(cuda.def().self, 0, p, -1, &got, 4));
+  cuda.check(cuda.def().sync(cuda.def().self, 0));
+  a.fill(p, 7, 1);
+  const uint64_t event = first.record();
+  for (int k = 0; k < 256; ++k) second.record();  // as many as there are
+  cuda.check(third.wait(event));
+  c.read({&got, 1}, p);
+  CHECK(got == 7);
+  cuda.free(p, 4);
 }
 
 TEST_CASE("an event that is none is refused") {

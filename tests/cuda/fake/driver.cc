@@ -147,10 +147,11 @@ void drain(CUstream s) {
     work();
   }
 }
-void reach(CUevent e, int64_t time) {
-  while (e->reached < time && e->stream && !e->stream->work.empty()) {
-    auto work = std::move(e->stream->work.front());
-    e->stream->work.pop_front();
+// s: where the event was recorded at that time.
+void reach(CUstream s, CUevent e, int64_t time) {
+  while (e->reached < time && s && !s->work.empty()) {
+    auto work = std::move(s->work.front());
+    s->work.pop_front();
     const Touch touch;
     work();
   }
@@ -499,7 +500,7 @@ EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec) {
 EXPORT CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned) {
   const Lock lock(state().mutex);
   if (const CUresult r = current_of(s); r != CUDA_SUCCESS) return r;
-  queue(s, [e, time = e->recorded] { reach(e, time); });
+  queue(s, [from = e->stream, e, time = e->recorded] { reach(from, e, time); });
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuEventCreate(CUevent* e, unsigned) {
@@ -525,7 +526,7 @@ EXPORT CUresult cuEventRecord(CUevent e, CUstream s) {
 EXPORT CUresult cuEventSynchronize(CUevent e) {
   const Lock lock(state().mutex);
   if (const CUresult r = current(); r != CUDA_SUCCESS) return r;
-  reach(e, e->recorded);
+  reach(e->stream, e, e->recorded);
   return current();
 }
 
