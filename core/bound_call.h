@@ -11,9 +11,6 @@
 
 namespace catena {
 
-// The status of a function of the op: its text often does not say whose it is.
-void check_op(ctn_status status, const Op& op);
-
 // What a kernel is run on. `in`: NULL where absent, the inputs of followers last; `tensors`: the
 // same as kernels see it.
 struct KernelCall {

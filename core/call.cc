@@ -16,21 +16,6 @@
 
 namespace catena {
 
-void check_op(ctn_status status, const Op& op) {
-  if (status == CTN_OK) [[likely]]
-    return;
-  try {
-    rethrow_status(status, op.name);
-  } catch (const Error& e) {
-    const std::string_view text = e.what();
-    if (status == CTN_ENOMEM || text.starts_with('[') || text.starts_with(op.name + ": ") ||
-        text.starts_with(op.name + " ") ||
-        text.find("Invalid operation is performed in") != text.npos)
-      throw;
-    fail(e.code(), "[" + op.name + "] " + e.what());
-  }
-}
-
 namespace {
 
 // A row op's function and the attributes that the core itself reads.
@@ -213,7 +198,7 @@ int32_t Call::visible_outputs() const {
   if (!op.def.count) return op.n_visible;
   int32_t n = 0;
   const ctn_call_info c = for_kernel().info(0);
-  check_op(op.def.count(op.def.self, &c, &n), op);
+  check_op(op.def.count(op.def.self, &c, &n), op.name);
   return n;
 }
 
@@ -260,7 +245,7 @@ void call_composite(Call& c, std::span<Variable*> out) {
   const ctn_call_info info = c.for_kernel().info(out.size());
   std::vector<ctn_variable> in(c.in.begin(), c.in.end());
   std::vector<ctn_variable> results(std::max<size_t>(out.size(), 1), nullptr);
-  check_op(c.op.def.compose(c.op.def.self, &info, in.data(), results.data()), c.op);
+  check_op(c.op.def.compose(c.op.def.self, &info, in.data(), results.data()), c.op.name);
   for (size_t k = 0; k < out.size(); ++k) {
     if (!results[k]) {
       for (ctn_variable v : results)

@@ -56,6 +56,22 @@ void rethrow_status(ctn_status code, std::string_view where) {
   fail(code, who + " failed without a text: " + status_name(code));
 }
 
+void check_op(ctn_status code, std::string_view op) {
+  if (code == CTN_OK) [[likely]]
+    return;
+  try {
+    rethrow_status(code, op);
+  } catch (const Error& e) {
+    const std::string_view text = e.what();
+    const bool names =
+        text.starts_with('[') || (text.starts_with(op) && text.size() > op.size() &&
+                                  (text[op.size()] == ':' || text[op.size()] == ' '));
+    if (code == CTN_ENOMEM || names || text.find("Invalid operation is performed in") != text.npos)
+      throw;
+    fail(code, "[" + std::string(op) + "] " + e.what());
+  }
+}
+
 void forget_text() noexcept { last.fresh = false; }
 
 std::string_view fresh_text(ctn_status code) noexcept {

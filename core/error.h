@@ -41,6 +41,10 @@ inline void check_status(ctn_status code, std::string_view where) {
     rethrow_status(code, where);
 }
 
+// As check_status, for what is an op's or runs for one: where the text does not say whose it is,
+// the name comes before it. Want of memory is the context's.
+void check_op(ctn_status code, std::string_view op);
+
 // Before a callback that may fail without a text: that of an earlier failure is not taken for its.
 void forget_text() noexcept;
 // The text that a callback stored for `code` since then; empty if it left none.

@@ -66,7 +66,7 @@ ctn_tensor tensor(const Storage& s, const Packed& like, std::byte* data, uint64_
 
 void reorder(Exec& exec, const ctn_tensor& from, const ctn_tensor& to) {
   const Backend& b = layouts_of(exec.device);
-  check_status(b.def.reorder(b.def.self, &exec, &from, &to), "reorder");
+  check_op(b.def.reorder(b.def.self, &exec, &from, &to), exec.label);
   const std::span<const int64_t> shape(from.t.shape, static_cast<size_t>(from.t.ndim));
   const int item = from.t.dtype.bits / 8;
   exec.ctx.count_reorder(static_cast<uint64_t>(element_count(shape, item) * item));

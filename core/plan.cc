@@ -76,7 +76,7 @@ bool alike(const ctn_dltensor& a, const ctn_dltensor& b) {
 
 }  // namespace
 
-Plan::Plan(const Kernel& kernel, const ctn_call_info& call)
+Plan::Plan(const Kernel& kernel, std::string_view op, const ctn_call_info& call)
     : kernel_(kernel),
       n_in_(static_cast<size_t>(call.n_in)),
       layouts_(n_in_ + static_cast<size_t>(call.n_out)) {
@@ -85,7 +85,7 @@ Plan::Plan(const Kernel& kernel, const ctn_call_info& call)
   plan_.size = sizeof plan_;
   plan_.in_layouts = layouts_.data();
   plan_.out_layouts = layouts_.data() + n_in_;
-  check_status(kernel.def.plan(kernel.def.self, &call, &plan_), "plan");
+  check_op(kernel.def.plan(kernel.def.self, &call, &plan_), op);
   try {
     const uint32_t onto = plan_.onto;
     if (onto && (call.n_out != 1 || onto > n_in_ || layouts_[onto - 1] != layouts_[n_in_] ||
@@ -120,10 +120,11 @@ size_t PlanCache::Hash::operator()(const Key& key) const {
   return h;
 }
 
-std::shared_ptr<const Plan> PlanCache::get(const Kernel& kernel, const ctn_call_info& call,
-                                           int32_t device, uint64_t flags) {
+std::shared_ptr<const Plan> PlanCache::get(const Kernel& kernel, std::string_view op,
+                                           const ctn_call_info& call, int32_t device,
+                                           uint64_t flags) {
   Key key;
-  if (!make_key(key, kernel, call, device, flags)) return std::make_shared<Plan>(kernel, call);
+  if (!make_key(key, kernel, call, device, flags)) return std::make_shared<Plan>(kernel, op, call);
   {
     std::lock_guard lock(mutex_);
     const auto found = entries_.find(key);
@@ -132,8 +133,9 @@ std::shared_ptr<const Plan> PlanCache::get(const Kernel& kernel, const ctn_call_
       return found->second.plan;
     }
   }
-  auto plan = std::make_shared<const Plan>(kernel, call);  // the kernel is asked without the lock
-  std::shared_ptr<const Plan> dropped;                     // nor told to let go under it
+  auto plan =
+      std::make_shared<const Plan>(kernel, op, call);  // the kernel is asked without the lock
+  std::shared_ptr<const Plan> dropped;                 // nor told to let go under it
   std::lock_guard lock(mutex_);
   const auto [at, added] = entries_.try_emplace(std::move(key));
   if (!added) return at->second.plan;

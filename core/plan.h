@@ -21,9 +21,9 @@ class Context;
 // What one kernel decided for one kind of call. Immutable; used by many threads.
 class Plan {
  public:
-  // Asks the kernel; what its state takes counts as the context's. call.in and call.out describe
-  // tensors without data.
-  Plan(const Kernel& kernel, const ctn_call_info& call);
+  // Asks the kernel of the op; what its state takes counts as the context's. call.in and call.out
+  // describe tensors without data.
+  Plan(const Kernel& kernel, std::string_view op, const ctn_call_info& call);
   ~Plan();
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
@@ -48,8 +48,8 @@ class Plan {
 class PlanCache {
  public:
   // device: its number in the context. flags: the thread's configuration.
-  std::shared_ptr<const Plan> get(const Kernel& kernel, const ctn_call_info& call, int32_t device,
-                                  uint64_t flags);
+  std::shared_ptr<const Plan> get(const Kernel& kernel, std::string_view op,
+                                  const ctn_call_info& call, int32_t device, uint64_t flags);
   // Those in use stay until their users are done.
   void clear();
 

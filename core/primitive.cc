@@ -14,7 +14,7 @@ namespace catena {
 Outputs::Outputs(const KernelCall& c, size_t n) : specs(n), arrays(n) {
   set_room();
   const ctn_call_info info = c.info(n);
-  check_op(c.op.def.infer(c.op.def.self, &info, specs.data()), c.op);
+  check_op(c.op.def.infer(c.op.def.self, &info, specs.data()), c.op.name);
   for (size_t k = 0; k < n; ++k) check(c, k);
 }
 
@@ -199,7 +199,7 @@ const Kernel& choose_kernel(const KernelCall& c, Outputs& outs) {
         yes = 0;
         why = str(k->backend->off_text);
       } else if (k->def.supports) {
-        check_op(k->def.supports(k->def.self, &info, &yes, &why), c.op);
+        check_op(k->def.supports(k->def.self, &info, &yes, &why), c.op.name);
       }
       if (tell)
         c.ctx.log(CTN_LOG_DEBUG, "kernel",
@@ -224,7 +224,7 @@ void run_kernel(const KernelCall& c, const Kernel& kernel, Outputs& outs) {
   call.out = outs.describe(c).data();
   run.call = &call;
   std::shared_ptr<const Plan> plan;
-  if (kernel.def.plan) plan = c.ctx.plans.get(kernel, call, c.device.index, c.flags);
+  if (kernel.def.plan) plan = c.ctx.plans.get(kernel, c.op.name, call, c.device.index, c.flags);
   Exec exec(c.ctx, c.device, c.op.name, c.in);
   run.exec = &exec;
   const Inputs in(c, kernel, plan.get(), exec);
@@ -243,7 +243,7 @@ void run_kernel(const KernelCall& c, const Kernel& kernel, Outputs& outs) {
   outs.open(plan.get(), exec);
   if (onto && !outs.took_input)
     copy_tensor(exec, call.in[plan->onto() - 1], call.out[0], onto->bytes());
-  check_op(kernel.def.run(kernel.def.self, &run), c.op);
+  check_op(kernel.def.run(kernel.def.self, &run), c.op.name);
   outs.written();
   exec.keep();
 }

@@ -351,7 +351,7 @@ bool follow(Call& c, std::span<Variable*> out) {
   --info.n_followers;
   int32_t yes = 0;
   const ctn_kernel_def& kernel = first.kernel_->def;
-  check_op(kernel.absorb(kernel.self, &info, &joined.followers.back(), &yes), c.op);
+  check_op(kernel.absorb(kernel.self, &info, &joined.followers.back(), &yes), c.op.name);
   if (!yes) return false;
   if (c.ctx.logs(CTN_LOG_DEBUG))
     c.ctx.log(CTN_LOG_DEBUG, "kernel", c.op.name + ": follows " + first.op_.name);

@@ -1,5 +1,5 @@
 // Kernels of convolution_2d, deconvolution_2d and their gradients: which calls are taken, and
-// running the parts of a plan. The gradient of the filters is the sum of those of the parts.
+// running the parts of a plan, whose results may be sums that are added up.
 #include <catena/op_attrs.hpp>
 #include <catena/sdk.hpp>
 
@@ -11,7 +11,6 @@
 #include <atomic>
 #include <exception>
 #include <limits>
-#include <vector>
 
 namespace catena::intel64 {
 namespace {

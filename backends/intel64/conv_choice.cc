@@ -24,10 +24,10 @@ namespace {
 constexpr int64_t kMostParts = 8;
 constexpr int64_t kLeastSquares = 32;  // of a part of Winograd's kernels
 
-int64_t made(Direction direction, const ConvGeometry& g) {
+int64_t channels_made(Direction direction, const ConvGeometry& g) {
   return direction == Direction::kData ? g.channels : g.filters;
 }
-int64_t read(Direction direction, const ConvGeometry& g) {
+int64_t channels_read(Direction direction, const ConvGeometry& g) {
   return direction == Direction::kData ? g.filters : g.channels;
 }
 
@@ -112,11 +112,15 @@ ConvPlan::Choice ConvPlan::direct(Direction direction, const ConvSides& s, const
       g.dilate == MdDims{0, 0} && g.window[0] <= kMostWindow && g.window[1] <= kMostWindow;
   const bool same_bits = direction != Direction::kWeights && g.taps > 1 && narrow;
   const int64_t fixed = direction == Direction::kForward || g.taps > 1 ? 4 : 2;
-  const int64_t images = s.x.shape(0), channels = made(direction, g);
+  const int64_t images = s.x.shape(0), channels = channels_made(direction, g);
   if (images == 1 && direction == Direction::kData &&
       cut_blocks(channels, g, fixed, 1, true).count() <= 1) {
-    const Parts sums = parts_that_pay(cut_blocks(g.filters, g, fixed, 1, true), s.x.size(), g);
-    if (sums.count() > 1) return {"direct", Algorithm::kDirect, sums, cut_of_sums(direction)};
+    constexpr int64_t kMostFloats = 16 << 20;  // of further sums
+    Parts sums = parts_that_pay(cut_blocks(g.filters, g, fixed, 1, true), s.x.size(), g);
+    while (sums.count() > 1 && (sums.count() - 1) * s.x.size() > kMostFloats)
+      sums.each = std::min(sums.images, 2 * sums.each);
+    if (sums.count() > 1)
+      return {"direct, summed", Algorithm::kDirect, sums, cut_of_sums(direction)};
   }
   if (same_bits && threads == 1) return {"direct", Algorithm::kDirect, {images, images}};
   if (images == 1) {
@@ -138,8 +142,8 @@ ConvPlan::Choice ConvPlan::winograd(Direction direction, const ConvSides& s,
   constexpr const char* kName = "winograd, many parts";
   constexpr int64_t kMostCuts = 4;
   if (s.x.shape(0) == 1) {
-    const int64_t quarter = (read(direction, g) / channel_block() + 3) / 4;
-    const Parts cuts = cut_blocks(made(direction, g), g, kMostCuts, quarter, true);
+    const int64_t quarter = (channels_read(direction, g) / channel_block() + 3) / 4;
+    const Parts cuts = cut_blocks(channels_made(direction, g), g, kMostCuts, quarter, true);
     if (cuts.count() > 1) return {kName, Algorithm::kWinograd, cuts, cut_of_blocks(direction)};
   }
   return {kName, Algorithm::kWinograd, parts_of_squares(direction, s, g)};
@@ -338,13 +342,13 @@ void ConvPlan::build_chosen(const sdk::Call& c, const ConvRole& role, const Conv
     const Choice choices[] = {ours, plain, many, large};
     return build_fastest(c, s, g, std::span(choices).subspan(rows ? 0 : 1));
   }
-  if (takes_winograd(c, role, s, g)) {
-    const Choice many = winograd(direction_, s, g);
-    if (can_build(c, s, g, many))
-      return tell(c.context(), name_of(direction_, s, g, bias_, epilogue_), many.name,
-                  "by its shape");
-  }
-  build(c, s, g, rows ? ours : plain);
+  Choice chosen = rows ? ours : plain;
+  if (const Choice many = winograd(direction_, s, g);
+      takes_winograd(c, role, s, g) && can_build(c, s, g, many))
+    chosen = many;
+  else
+    build(c, s, g, chosen);
+  tell(c.context(), name_of(direction_, s, g, bias_, epilogue_), chosen.name, "by its shape");
 }
 
 }  // namespace catena::intel64

@@ -268,7 +268,10 @@ ctn_status ctn_device_get_stats(ctn_context ctx, ctn_device device, ctn_device_s
   });
 }
 ctn_status ctn_memory_set_limit(ctn_context ctx, uint64_t bytes) {
-  return guarded([&] { to_context(ctx)->ledger().set_limit(bytes); });
+  return guarded([&] {
+    to_context(ctx)->ledger().set_limit(bytes);
+    to_context(ctx)->plans.clear();  // what kernels chose may follow from the limit
+  });
 }
 ctn_status ctn_memory_trim(ctn_context ctx) {
   return guarded([&] { to_context(ctx)->trim(); });

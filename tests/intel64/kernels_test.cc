@@ -182,16 +182,6 @@ const Row kRows[] = {
      {{1, 80, 9, 56}, {89, 80, 9, 9}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 4}); },
      kConv},
-    {"one image, gradient of a block of channels",
-     {{1, 16, 28, 28}, {32, 16, 5, 5}, {32}},
-     [](const Inputs& in) { return F::convolution_2d(in[0], in[1], in[2], {.pad = 2}); },
-     kConv},
-    {"one image, deconvolution to channels that do not fill a block",
-     {{1, 80, 20, 30}, {80, 24, 4, 4}, {24}},
-     [](const Inputs& in) {
-       return F::deconvolution_2d(in[0], in[1], in[2], {.stride = 2, .pad = 1});
-     },
-     kTransposed},
     {"one image, 1 x 1",
      {{1, 256, 14, 14}, {1024, 256, 1, 1}},
      [](const Inputs& in) { return F::convolution_2d(in[0], in[1]); },
@@ -303,7 +293,6 @@ const Row kRows[] = {
 struct Result {
   std::vector<Floats> arrays;  // y, then the gradients of the inputs
   std::set<std::string> kernels;
-  std::set<std::string> winograd;  // directions of convolutions by its kernels
 };
 
 Result run(const Row& row, const char* device, int threads = 2, const char* winograd = "auto") {
@@ -313,10 +302,6 @@ Result run(const Row& row, const char* device, int threads = 2, const char* wino
     const size_t colon = text.find(": intel64 priority ");
     if (colon != std::string_view::npos && text.ends_with(" runs"))
       result.kernels.insert(std::string(text.substr(0, colon)));
-    for (const char* direction : {"data", "forward", "weights"})
-      if (text.starts_with("convolution " + std::string(direction)) &&
-          text.ends_with(": winograd, many parts, by its shape"))
-        result.winograd.insert(direction);
   };
   const Context ctx(ContextOptions{
       .device = device, .threads = threads, .seed = 7, .log = &log, .log_level = CTN_LOG_DEBUG});
@@ -362,64 +347,6 @@ TEST_CASE("bits do not depend on the number of threads") {
         CHECK(run(row, "intel64", threads, winograd).arrays == one.arrays);
     }
   }
-}
-
-TEST_CASE("Winograd's kernels are taken where they pay, unless use_winograd is never") {
-  struct Taken {
-    Shape x, w;
-    Variable (*call)(const Inputs& in);
-    std::set<std::string> by;
-  };
-  const auto plain = [](const Inputs& in) { return F::convolution_2d(in[0], in[1]); };
-  const auto same = [](const Inputs& in) { return F::convolution_2d(in[0], in[1], {.pad = 1}); };
-  const std::set<std::string> all = {"data", "forward", "weights"}, nothing;
-  const Taken table[] = {
-      {{8, 32, 28, 28}, {64, 32, 3, 3}, same, all},
-      {{4, 48, 30, 33}, {32, 48, 3, 3}, same, all},
-      {{64, 32, 8, 8}, {32, 32, 3, 3}, same, all},
-      {{1, 64, 28, 28}, {64, 64, 3, 3}, same, all},
-      {{1, 64, 28, 28}, {128, 64, 3, 3}, same, {"forward", "weights"}},  // x: in narrow parts
-      {{1, 256, 28, 28}, {64, 256, 3, 3}, same, {"data"}},
-      {{3, 32, 28, 28}, {32, 32, 3, 3}, same, nothing},  // no four parts
-      {{1, 32, 28, 28}, {32, 32, 3, 3}, same, nothing},
-      {{4, 32, 26, 26}, {32, 32, 3, 3}, plain, all},
-      {{1, 64, 14, 14}, {64, 64, 3, 3}, same, nothing},  // too few squares
-      {{8, 64, 7, 7}, {64, 64, 3, 3}, same, nothing},
-      {{64, 32, 5, 5}, {32, 32, 3, 3}, same, nothing},   // squares of which little is wanted
-      {{8, 16, 28, 28}, {64, 16, 3, 3}, same, nothing},  // too few channels
-      {{8, 40, 28, 28}, {64, 40, 3, 3}, same, nothing},  // half a block of channels
-      {{8, 32, 28, 28}, {64, 32, 2, 2}, plain, nothing},
-  };
-  if (!has_winograd())
-    return catena_test::skip("this oneDNN, or this processor, has no Winograd kernels");
-  for (const Taken& t : table) {
-    const Row row = {"", {t.x, t.w}, t.call, {}};
-    INFO(t.x[0], " x ", t.x[1], " x ", t.x[2], " x ", t.x[3], ", ", t.w[0], " filters");
-    CHECK(run(row, "intel64").winograd == t.by);
-    CHECK(run(row, "intel64", 2, "never").winograd == nothing);
-  }
-}
-
-TEST_CASE("Winograd's kernels are left out where a limit leaves no memory for their parts") {
-  if (!has_winograd())
-    return catena_test::skip("this oneDNN, or this processor, has no Winograd kernels");
-  const auto value = [](uint64_t limit) {
-    const Context ctx(ContextOptions{.device = "intel64", .threads = 2, .memory_limit = limit});
-    const Variable x = filled({8, 32, 28, 28}, 1), w = filled({32, 32, 3, 3}, 2);
-    return F::convolution_2d(x, w, {.pad = 1}).array().to_vector<float>();
-  };
-  CHECK(value(1 << 30) == value(0));
-  CHECK(value(8 << 20) != value(0));
-}
-
-TEST_CASE("fewer parts run at a time where a limit leaves no memory for all threads") {
-  const auto value = [](uint64_t limit) {
-    const Context ctx(ContextOptions{.device = "intel64", .threads = 16, .memory_limit = limit});
-    const no_backprop_mode off;
-    const Variable x = filled({16, 64, 56, 56}, 1), w = filled({64, 64, 3, 3}, 2);
-    return F::convolution_2d(x, w, {.pad = 1}).array().to_vector<float>();
-  };
-  CHECK(value(128 << 20) == value(0));
 }
 
 TEST_CASE("what oneDNN has but slow or wrong loops for is the cpu's work") {

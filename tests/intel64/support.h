@@ -55,6 +55,11 @@ inline double distance(const Floats& a, const Floats& b) {
   return apart / std::max(most, 1e-30);
 }
 
+// Channels of a block.
+inline int64_t block_of_channels() {
+  return Context("intel64").device_name().starts_with("avx512") ? 16 : 8;
+}
+
 // Whether oneDNN has Winograd's kernels for the processor.
 inline bool has_winograd() {
   const Context ctx("intel64");
