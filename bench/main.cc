@@ -105,7 +105,7 @@ Options parse(int argc, char** argv, int first) {
       *flag = true;
       continue;
     }
-    if (i + 1 == argc) throw UsageError("option " + name + " needs a value");
+    if (i + 1 == argc) throw UsageError("option " + name + " is unknown or lacks its value");
     set(o, name, argv[++i]);
   }
   if (o.fresh && o.captured) throw UsageError("--fresh and --captured exclude each other");

@@ -6,8 +6,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 #include "core/error.h"
+#include "core/file.h"
+#include "core/missing.h"
 #include "core/sys/thread_number.h"
 #include "core/value.h"
 
@@ -98,8 +101,11 @@ void put_field(const Key& key, uint64_t word, ctn_value* out) {
 }
 
 void check_key(std::string_view key) {
-  if (!find_key(key) && !is_own(key))
-    fail(CTN_EINVAL, "config has no key '" + std::string(key) + "' (own keys start with user_)");
+  if (find_key(key) || is_own(key)) return;
+  std::vector<std::string_view> known;
+  for (const Key& k : kKeys) known.push_back(k.name);
+  fail(CTN_EINVAL, "config has no key " + quoted(key) + did_you_mean(key, known) +
+                       " (own keys start with user_)");
 }
 
 void check_value(std::string_view name, const ctn_value& v) {

@@ -150,7 +150,8 @@ uint64_t Context::trim() {
   return bytes;
 }
 
-void Context::out_of_memory(uint64_t bytes) {
+void Context::out_of_memory(uint64_t bytes, std::string_view why) {
+  const std::string reason(why);  // of the thread's last error, which may change
   ctn_memory_stats stats{};
   ledger_.fill(&stats);
   const uint64_t taken = MemoryPool::taken_for(bytes);
@@ -180,6 +181,7 @@ void Context::out_of_memory(uint64_t bytes) {
   for (size_t i = 0; i < holders.size(); ++i)
     text += (i ? ", " : "; largest holders: ") + std::string(holders[i].second) + " " +
             megabytes(holders[i].first);
+  if (!reason.empty()) text += "; " + reason;
   fail(CTN_ENOMEM, std::move(text));
 }
 
@@ -257,8 +259,10 @@ void Context::log_plugins() const {
 Device& Context::first_device(const ctn_context_options& o) {
   const std::string_view name = o.device.n ? view(o.device) : "cpu";
   if (name != "auto") return device(name);
+  std::vector<std::string> candidates = backend_preference(use_env_);
+  if (candidates.empty()) candidates.emplace_back("cpu");  // to say where plugins were looked for
   std::string reasons;
-  for (const std::string& candidate : backend_preference(use_env_)) {
+  for (const std::string& candidate : candidates) {
     try {
       Device& found = device(candidate);
       if (!reasons.empty())

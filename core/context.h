@@ -191,7 +191,8 @@ class Context : public ctn_context_s {
   Device& add_device(const Backend& backend, int32_t id);
   // Calls on devices of this context run on those that backends with this key have over them.
   void raise(std::string_view key);
-  [[noreturn]] void out_of_memory(uint64_t bytes);
+  // why: what the device's backend says, if it was asked.
+  [[noreturn]] void out_of_memory(uint64_t bytes, std::string_view why = {});
 
   std::atomic<int64_t> handles_{1};
   bool use_env_;

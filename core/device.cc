@@ -10,8 +10,8 @@
 namespace catena {
 namespace {
 
-// Why a backend last gave this thread no memory, where that was not for lack of it: the text is the
-// thread's last error.
+// Why a backend last gave this thread no memory, where that was not for lack of it. The text is the
+// thread's last error in either case.
 constinit thread_local ctn_status t_refusal = CTN_OK;
 
 void* device_source_alloc(void* user, uint64_t bytes, uint64_t align) noexcept {
@@ -47,11 +47,12 @@ void* Context::alloc_data(Device& device, uint64_t bytes) {
     return p;
   trim();
   t_refusal = CTN_OK;
+  forget_text();
   if (void* p = device.memory->get(bytes, pool)) return p;
   if (t_refusal != CTN_OK)
     rethrow_status(t_refusal,
                    "backend '" + device.backend->name + "': alloc of " + megabytes(bytes));
-  out_of_memory(bytes);
+  out_of_memory(bytes, fresh_text(CTN_ENOMEM));
 }
 
 // ---- opening

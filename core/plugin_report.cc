@@ -18,6 +18,14 @@ std::string_view backend_of(const Manifest& m) {
   return {};
 }
 
+// What brings a backend in, and nothing that a program may miss by another name.
+bool is_backend_alone(const Manifest& m) {
+  return !backend_of(m).empty() &&
+         std::all_of(m.provides.begin(), m.provides.end(), [](std::string_view word) {
+           return word.starts_with("backend:") || word.starts_with("config:");
+         });
+}
+
 }  // namespace
 
 void PluginReport::tell(const std::string& path, std::string text) {
@@ -56,7 +64,7 @@ void PluginReport::found(const Manifest& m) {
                               ? "autoload is no"
                               : "no device of " + std::string(backend) + " was asked for";
   tell(m.file, "found, not loaded: " + why + " (" + m.kind + " " + m.name + ")");
-  if (m.autoload || !backend.empty()) return;  // they come when they are needed
+  if (m.autoload || is_backend_alone(m)) return;  // they come when they are needed
   absent_.push_back(
       {m.file, m.name, "plugin '" + m.name + "' (" + m.file + ") was found, not loaded: " + why});
   publish();

@@ -168,7 +168,9 @@ Options parse(int argc, char** argv) {
       std::fputs(kUsage, stdout);
       std::exit(0);
     }
-    if (i + 1 >= argc) throw std::runtime_error("option " + key + " needs a value");
+    if (i + 1 >= argc)
+      throw std::runtime_error("option " + key +
+                               " is unknown or lacks its value; --help lists all");
     const std::string value = argv[i + 1];
     if (key == "--backend")
       o.backend = value;

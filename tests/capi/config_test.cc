@@ -260,7 +260,8 @@ TEST_CASE("unknown keys and wrong kinds are refused and change nothing") {
   ctn_value broken = of("never");
   broken.u.s = nullptr;
   ctn_value out = of(77);
-  CHECK_FAILS(ctn_config_set(ctx, str("trian"), &yes), CTN_EINVAL, "'trian'");
+  CHECK_FAILS(ctn_config_set(ctx, str("trian"), &yes), CTN_EINVAL,
+              "'trian'; did you mean 'train'? (own keys start with user_)");
   CHECK_FAILS(ctn_config_set(ctx, str("trian"), nullptr), CTN_EINVAL, "'trian'");
   CHECK_FAILS(ctn_config_set_global(ctx, str("trian"), &yes), CTN_EINVAL, "user_");
   CHECK_FAILS(ctn_config_set_global(ctx, str(""), &yes), CTN_EINVAL, "''");

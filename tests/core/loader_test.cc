@@ -286,6 +286,8 @@ TEST_CASE("loader: a name that is missing, and the plugins that may have it") {
   const Folder folder;
   folder.add("good", "good");
   folder.add("half_way", "half_way");
+  folder.add("waits", "half_way", "provides = backend:patient op:patient.op\n");
+  folder.add("alone", "half_way", "provides = backend:lonely config:use_lonely\n");
   folder.write("rubbish.ctnplugin", "rubbish");
   add_plugin_dir(folder.path());
   static_cast<void>(load_default_plugins(false));
@@ -298,14 +300,18 @@ TEST_CASE("loader: a name that is missing, and the plugins that may have it") {
   };
   const std::string text = missing(Sort::kOp, "good.opp");
   CHECK(has(text, "there is no op 'good.opp'; did you mean 'good.op'?"));
-  bool held = false, read = true;
+  bool held = false, waits = false, read = true;
   for (const std::string& why : plugin_absences()) {
     held |= why == "plugin 'half_way' (" + folder.file("half_way.ctnplugin") +
                        ") was found, not loaded: autoload is no";
+    waits |= why == "plugin 'waits' (" + folder.file("waits.ctnplugin") +
+                        ") was found, not loaded: no device of patient was asked for";
     read &= !has(why, folder.file("rubbish.ctnplugin"));
+    CHECK(!has(why, folder.file("alone.ctnplugin")));
     CHECK(!has(why, folder.file("good.ctnplugin")));
   }
   CHECK(held);
+  CHECK(waits);
   CHECK(!read);  // why it could not be is among them
   CHECK(has(missing(Sort::kLink, "x"), "there is no link 'x'; "));
   CHECK(has(missing(Sort::kHook, "x"), "there is no optimizer hook 'x'; "));

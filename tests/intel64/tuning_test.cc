@@ -148,6 +148,39 @@ TEST_CASE("a gradient of more channels than filters is timed in its own bounds")
   CHECK(x.grad().array().to_vector<float>().size() == 1024 * 14 * 14);
 }
 
+TEST_CASE("kernels that there is no memory to time are left out") {
+  if (!times()) return;
+  std::string log;
+  std::function<void(int, std::string_view, std::string_view)> hook =
+      [&log](int, std::string_view, std::string_view text) { log.append(text).append("\n"); };
+  const auto has = [&](const char* part) { return log.find(part) != log.npos; };
+  const auto runs = [&](uint64_t limit, bool tune) {
+    log.clear();
+    try {
+      const Context ctx(ContextOptions{.device = "intel64",
+                                       .threads = 1,
+                                       .memory_limit = limit,
+                                       .log = &hook,
+                                       .log_level = CTN_LOG_DEBUG});
+      const using_config scope("autotune", tune);
+      F::convolution_2d(filled({4, 32, 64, 64}, 1), filled({32, 32, 3, 3}, 2), {.pad = 1});
+      return true;
+    } catch (const OutOfMemory&) {
+      return false;
+    }
+  };
+  bool one = false, all = false;
+  for (uint64_t limit = 2 << 20; !has("the fastest") || has(" no memory"); limit += 1 << 19) {
+    REQUIRE(limit < uint64_t{64} << 20);
+    const bool can = runs(limit, false);
+    CHECK(runs(limit, true) == can);
+    one |= has("the fastest") && has(" no memory");
+    all |= has("not timed: ");
+  }
+  CHECK(all);
+  CHECK(one == has_winograd());  // whose scratch is the largest
+}
+
 TEST_CASE("decisions of another machine, oneDNN or number of threads are kept, not used") {
   if (!times()) return;
   const File file, merged;

@@ -125,6 +125,7 @@ TEST_CASE("a scope of configuration leaves nothing behind") {
   CHECK(ctn_config_get_local(ctx.get(), detail::str("train"), &own) == CTN_OK);
   CHECK(own.kind == CTN_ABSENT);
   refused(CTN_EINVAL, "takes a bool", [] { const using_config bad("train", "yes"); });
+  refused(CTN_EINVAL, "did you mean 'train'?", [] { const using_config bad("trian", true); });
 }
 
 TEST_CASE("indexes read as in Python") {

@@ -184,7 +184,10 @@ class using_config {
   using_config(std::string key, const ConfigValue& value, ctn_context ctx = Context::current())
       : ctx_(ctx), key_(std::move(key)) {
     ctn_value own{};
-    check(ctn_config_get_local(ctx_, detail::str(key_), &own));
+    // An unknown key is refused by the second call, with the status that setting it has.
+    if (const ctn_status s = ctn_config_get_local(ctx_, detail::str(key_), &own);
+        s != CTN_ENOTFOUND)
+      check(s);
     before_ = detail::config_value(own);
     const ctn_value v = detail::config_value(value);
     check(ctn_config_set(ctx_, detail::str(key_), &v));
