@@ -257,10 +257,11 @@ void Context::log_plugins() const {
 }
 
 Device& Context::first_device(const ctn_context_options& o) {
-  const std::string_view name = o.device.n ? view(o.device) : "cpu";
+  constexpr const char* kUsual = "cpu";
+  const std::string_view name = o.device.n ? view(o.device) : kUsual;
   if (name != "auto") return device(name);
   std::vector<std::string> candidates = backend_preference(use_env_);
-  if (candidates.empty()) candidates.emplace_back("cpu");  // to say where plugins were looked for
+  if (candidates.empty()) candidates.emplace_back(kUsual);  // to say where plugins were looked for
   std::string reasons;
   for (const std::string& candidate : candidates) {
     try {

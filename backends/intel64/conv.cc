@@ -174,8 +174,10 @@ void sum_parts(const Run& run, float* to, float* room, Body&& body) {
             [&](int64_t k, char* scratch) { body(k, sum(k), scratch); });
   if (sums == 1) return;
   sdk::parallel_for(run, n, 1 << 13, [&](int64_t begin, int64_t end) {
-    for (int64_t k = 1; k < sums; ++k)
-      for (int64_t i = begin; i < end; ++i) to[i] += sum(k)[i];
+    for (int64_t k = 1; k < sums; ++k) {
+      const float* from = sum(k);
+      for (int64_t i = begin; i < end; ++i) to[i] += from[i];
+    }
   });
 }
 

@@ -322,7 +322,7 @@ TEST_CASE("values and gradients are those of the cpu backend") {
     INFO(std::string(row.name));
     const Result reference = run(row, "cpu");
     for (const char* winograd : {"auto", "never"}) {
-      INFO("use_winograd ", winograd);
+      INFO("use_winograd ", std::string(winograd));
       const Result ours = run(row, "intel64", 2, winograd);
       REQUIRE(ours.arrays.size() == reference.arrays.size());
       for (size_t k = 0; k < ours.arrays.size(); ++k) {
@@ -341,7 +341,7 @@ TEST_CASE("bits do not depend on the number of threads") {
   for (const Row& row : kRows) {
     INFO(std::string(row.name));
     for (const char* winograd : {"auto", "never"}) {
-      INFO("use_winograd ", winograd);
+      INFO("use_winograd ", std::string(winograd));
       const Result one = run(row, "intel64", 1, winograd);
       for (const int threads : {2, 3, 8})
         CHECK(run(row, "intel64", threads, winograd).arrays == one.arrays);
